@@ -1,0 +1,227 @@
+"""What the planner does next: each situation and its answer."""
+
+import pytest
+from tests.rollout.views import draining, pod, snapshot, successor
+
+from lastcall_operator.rollout import DrainPod, DrainPolicy, Finished, Order, PodState, ReplacePod, Wait, plan
+
+NOW = 100.0
+
+
+def decide(snap, now=NOW, **policy):
+    return [
+        (type(action).__name__, getattr(action, "pod", None) or getattr(action, "pods", ()))
+        for action in plan(snap, DrainPolicy(**policy), now)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("snap", "policy", "expected"),
+    [
+        pytest.param(snapshot(pod("a", 5), pod("b", 2), pod("c", 9)), {}, [("DrainPod", "b")], id="least busy begins"),
+        pytest.param(
+            snapshot(pod("a", 0, started=9), pod("b", 7, started=3)),
+            {"order": Order.OLDEST_FIRST},
+            [("DrainPod", "b")],
+            id="oldest begins, when asked for",
+        ),
+        pytest.param(
+            snapshot(pod("a", None), pod("b", 99)), {}, [("DrainPod", "b")], id="a silent pod is taken for the busiest"
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), draining("b", 3)), {}, [("Wait", ("b",))], id="one at a time, however idle the next"
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", 0), draining("c", 3)),
+            {"max_draining": 2},
+            [("DrainPod", "b")],
+            id="two at a time, when allowed",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", 0), pod("c", 2)),
+            {"max_draining": 2},
+            [("DrainPod", "b"), ("DrainPod", "a")],
+            id="two begin together, least busy first",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", 4, removal_since=99.0)),
+            {},
+            [("Wait", ("b",))],
+            id="a pod that was asked and does not say so yet counts",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 0)), {}, [("Wait", ("b",))], id="nothing in flight is not DRAINED yet"
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 0, state=PodState.DRAINED)),
+            {},
+            [("ReplacePod", "b")],
+            id="DRAINED is replaced",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 2, state=PodState.DRAINED)),
+            {},
+            [("Wait", ("b",))],
+            id="DRAINED with a request that has just come in is not",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 2, state=PodState.EXPIRED)),
+            {},
+            [("ReplacePod", "b")],
+            id="EXPIRED is replaced",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 2), replicas=2),
+            {"hold_deadline_seconds": 100.0},
+            [("ReplacePod", "b")],
+            id="the hold's deadline ends the wait",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 2)),
+            {"hold_deadline_seconds": 100.5},
+            [("Wait", ("b",))],
+            id="and not before",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 2, removal_since=None)),
+            {"hold_deadline_seconds": 0.0},
+            [("Wait", ("b",))],
+            id="no deadline without a beginning",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", None, removal_since=0.0, ready=False)),
+            {"hold_deadline_seconds": 100.0},
+            [("ReplacePod", "b")],
+            id="nor does silence hold a rollout for ever",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", 0, state=PodState.GONE, ready=False, removal_since=0.0)),
+            {},
+            [("ReplacePod", "b")],
+            id="a pod that has ended is replaced",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), draining("b", 0, state=PodState.DRAINED, terminating=True)),
+            {"hold_deadline_seconds": 0.0},
+            [("Wait", ("b",))],
+            id="an ending pod is left alone",
+        ),
+        pytest.param(snapshot(pod("a", 1), replicas=2), {}, [("Wait", ())], id="a missing pod takes up the place"),
+        pytest.param(
+            snapshot(pod("a", 1), replicas=2), {"max_draining": 2}, [("DrainPod", "a")], id="and only one place"
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), successor("b", ready=False)), {}, [("Wait", ("b",))], id="a successor must be Ready"
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), successor("b")), {}, [("DrainPod", "a")], id="then it is the next one's turn"
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), successor("b", state=PodState.DRAINING, in_flight=2)),
+            {},
+            [("Wait", ("b",))],
+            id="a drain by somebody else counts, too",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), successor("b", state=PodState.GONE, ready=False)),
+            {},
+            [("Wait", ("b",))],
+            id="a successor that crashed must come back",
+        ),
+        pytest.param(
+            snapshot(pod("a", 1), pod("b", 0, ready=False), pod("c", 0, ready=False), successor("d", ready=False)),
+            {},
+            [("ReplacePod", "b"), ("ReplacePod", "c")],
+            id="not ready and idle: replaced at once, whatever else moves",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", 4, ready=False)),
+            {},
+            [("DrainPod", "b")],
+            id="not ready but busy: first in turn",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", None, ready=False)),
+            {},
+            [("DrainPod", "b")],
+            id="not ready and silent: drained, never simply replaced",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", 0, ready=False)),
+            {},
+            [("ReplacePod", "b")],
+            id="what is replaced takes up the place of a drain",
+        ),
+        pytest.param(snapshot(successor("a"), successor("b")), {}, [("Finished", ())], id="all new, all ready"),
+        pytest.param(snapshot(), {}, [("Finished", ())], id="nothing wanted, nothing there"),
+    ],
+)
+def test_the_next_step(snap, policy, expected):
+    assert decide(snap, **policy) == expected
+
+
+@pytest.mark.parametrize(
+    ("snap", "expected"),
+    [
+        pytest.param(
+            snapshot(pod("a", 5), pod("b", 2)),
+            DrainPod("b", "the least busy of 2 outdated pods: 2 in flight"),
+            id="turn by load",
+        ),
+        pytest.param(snapshot(pod("b", 2)), DrainPod("b", "the last outdated pod: 2 in flight"), id="turn of the last"),
+        pytest.param(
+            snapshot(pod("b", None, ready=False)),
+            DrainPod("b", "not ready, so it goes first: it does not say what is in flight"),
+            id="turn of the broken",
+        ),
+        pytest.param(
+            snapshot(draining("b", 2, oldest_request_seconds=11.6)),
+            Wait("b finishes its streams: 2 in flight, the oldest for 12 s", ("b",)),
+            id="streams with an age",
+        ),
+        pytest.param(
+            snapshot(draining("b", 2)), Wait("b finishes its streams: 2 in flight", ("b",)), id="streams without an age"
+        ),
+        pytest.param(snapshot(draining("b", 0)), Wait("b has nothing in flight and settles", ("b",)), id="settling"),
+        pytest.param(snapshot(draining("b", 0, terminating=True)), Wait("b is ending", ("b",)), id="ending"),
+        pytest.param(
+            snapshot(successor("b", ready=False)), Wait("b of revision 2 is not ready yet", ("b",)), id="starting"
+        ),
+        pytest.param(
+            snapshot(successor("b", state=PodState.GONE)), Wait("b has ended and must come back", ("b",)), id="crashed"
+        ),
+        pytest.param(snapshot(replicas=2), Wait("2 of 2 pods not made yet"), id="missing"),
+        pytest.param(
+            snapshot(draining("b", 3, state=PodState.EXPIRED)),
+            ReplacePod("b", "its drain reached the ceiling, with 3 in flight"),
+            id="ceiling",
+        ),
+        pytest.param(
+            snapshot(draining("b", 3, removal_since=-4000.0)),
+            ReplacePod("b", "held for 3600 s, with 3 in flight"),
+            id="held too long",
+        ),
+        pytest.param(snapshot(successor("a")), Finished("all 1 pods are ready at revision 2"), id="over"),
+    ],
+)
+def test_it_says_why(snap, expected):
+    assert plan(snap, DrainPolicy(), NOW) == (expected,)
+
+
+def test_waiting_for_several_names_them_all():
+    snap = snapshot(draining("a", 1), draining("b", 0), successor("c", ready=False))
+    assert plan(snap, DrainPolicy(max_draining=3), NOW) == (
+        Wait("a finishes its streams: 1 in flight; b has nothing in flight and settles", ("a", "b")),
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        pytest.param({"max_draining": 0}, "max_draining must be at least 1", id="a rollout that could never begin"),
+        pytest.param({"hold_deadline_seconds": -1.0}, "must not be negative", id="a deadline before the beginning"),
+    ],
+)
+def test_a_policy_that_cannot_be_followed_is_refused(values, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        DrainPolicy(**values)
