@@ -1,0 +1,74 @@
+"""Which headers go on, and which client text may be repeated.
+
+Called by the pipeline, with headers as the server and the upstream's client have them: raw pairs, in order.
+"""
+
+import re
+import string
+from collections.abc import Sequence
+
+Headers = list[tuple[bytes, bytes]]
+
+#: RFC 9110, 7.6.1, and those that older agents treat so: they are about one connection, not about the message.
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"http2-settings",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+#: `Expect` is answered by us; `baggage` is the caller's, and none of a remote upstream's business.
+_REQUEST_ONLY = _HOP_BY_HOP | {b"expect", b"baggage"}
+
+_SANE = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
+_ALPHABET = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
+#: Byte to letter. 256 is no multiple of 62: eight letters come a little more often, which an id does not mind.
+_BASE62 = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
+
+
+def request_headers(
+    raw: Sequence[tuple[bytes, bytes]], *, keep_cookies: bool, drop: frozenset[bytes] = frozenset()
+) -> Headers:
+    """Return the headers that go upstream: order, case and duplicates as they came.
+
+    Left out are hop-by-hop headers, those that `Connection` names, `Expect`, `baggage`, `Cookie` unless `keep_cookies`,
+    and `drop` (lower case).
+    """
+    return _without(raw, _REQUEST_ONLY, b"" if keep_cookies else b"cookie", drop)
+
+
+def response_headers(
+    raw: Sequence[tuple[bytes, bytes]], *, keep_cookies: bool, drop: frozenset[bytes] = frozenset()
+) -> Headers:
+    """Return the headers that go to the client: likewise, with `Set-Cookie` for `Cookie`."""
+    return _without(raw, _HOP_BY_HOP, b"" if keep_cookies else b"set-cookie", drop)
+
+
+def _without(
+    raw: Sequence[tuple[bytes, bytes]], hop_by_hop: frozenset[bytes], cookie: bytes, drop: frozenset[bytes]
+) -> Headers:
+    lower = [(name.lower(), (name, value)) for name, value in raw]
+    named = {option.strip().lower() for name, pair in lower if name == b"connection" for option in pair[1].split(b",")}
+    return [
+        pair
+        for name, pair in lower
+        if name not in hop_by_hop and name != cookie and name not in drop and name not in named
+    ]
+
+
+def echoable(value: bytes) -> str | None:
+    """Return `value` as text if our own headers and logs may repeat it: 1 to 128 characters, none of them odd."""
+    return value.decode("ascii") if _SANE.fullmatch(value) else None
+
+
+def base62(random: bytes) -> str:
+    """Return one letter or digit for each random byte: an id of as many characters."""
+    return random.translate(_BASE62).decode("ascii")
