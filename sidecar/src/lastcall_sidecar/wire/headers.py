@@ -4,7 +4,6 @@ Called by the pipeline, with headers as the server and the upstream's client hav
 """
 
 import re
-import string
 from collections.abc import Sequence
 
 Headers = list[tuple[bytes, bytes]]
@@ -29,9 +28,6 @@ _HOP_BY_HOP = frozenset(
 _REQUEST_ONLY = _HOP_BY_HOP | {b"expect", b"baggage"}
 
 _SANE = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
-_ALPHABET = (string.digits + string.ascii_uppercase + string.ascii_lowercase).encode()
-#: Byte to letter. 256 is no multiple of 62: eight letters come a little more often, which an id does not mind.
-_BASE62 = bytes(_ALPHABET[byte % len(_ALPHABET)] for byte in range(256))
 
 
 def request_headers(
@@ -67,8 +63,3 @@ def _without(
 def echoable(value: bytes) -> str | None:
     """Return `value` as text if our own headers and logs may repeat it: 1 to 128 characters, none of them odd."""
     return value.decode("ascii") if _SANE.fullmatch(value) else None
-
-
-def base62(random: bytes) -> str:
-    """Return one letter or digit for each random byte: an id of as many characters."""
-    return random.translate(_BASE62).decode("ascii")

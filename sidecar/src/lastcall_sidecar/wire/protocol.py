@@ -8,6 +8,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, TypeVar
 
@@ -178,6 +179,21 @@ class Protocol(ABC):
     def heartbeat(self, account: Account) -> bytes:
         """Return what keeps the client patient; nothing once the terminal event has gone by."""
         return b"" if account.terminal else _COMMENT_HEARTBEAT
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What is known of a request by its method and path."""
+
+    #: A word for metrics and logs; `passthrough` where nothing is known.
+    name: str
+    protocol: Protocol
+    #: The path upstream, byte for byte as it came in, with the prefix that an alias leaves out.
+    upstream_path: str
+    #: Takes one of the slots for generation.
+    generation: bool = False
+    #: Its body is read and scanned before it goes on.
+    understood: bool = False
 
 
 def to_json(value: Mapping[str, object]) -> bytes:

@@ -9,26 +9,13 @@ from dataclasses import dataclass
 
 from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
 from lastcall_sidecar.wire.openai import CHAT, RESPONSES
-from lastcall_sidecar.wire.protocol import Protocol
+from lastcall_sidecar.wire.protocol import Protocol, Route
+
+__all__ = ["Route", "passthrough", "route"]
 
 _VERSION = "/v1"
 #: RFC 3986, 2.3: with these, `%6D` and `m` are the same path, and an upstream may well treat them so.
 _ESCAPED_UNRESERVED = re.compile(r"%(2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """What is known of a request by its method and path."""
-
-    #: A word for metrics and logs; `passthrough` where nothing is known.
-    name: str
-    protocol: Protocol
-    #: The path upstream, byte for byte as it came in, with the prefix that an alias leaves out.
-    upstream_path: str
-    #: Takes one of the slots for generation.
-    generation: bool = False
-    #: Its body is read and scanned before it goes on.
-    understood: bool = False
 
 
 @dataclass(frozen=True, slots=True)
