@@ -1,0 +1,94 @@
+"""The two ASGI applications: a lean function for what goes upstream, Quart for our own routes.
+
+A Quart route costs three times as much as the whole relay of a short answer; so its `asgi_app` is wrapped on the
+traffic listener, and sees only what is ours.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from quart import Quart
+
+from .errors import Refusal
+from .exchange import Headers, Receive, Send
+from .guard import PREFLIGHT_HEADERS, check_browser, is_preflight
+from .live import Live
+from .pipeline import Pipeline
+from .routing import resolve
+from .settings import Mode
+from .wire.anthropic import ANTHROPIC
+from .wire.protocol import ErrorKind
+from .wire.routes import Route
+from .wire.target import TargetError, parse
+
+ASGI = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
+
+
+class Traffic:
+    """The traffic listener's application."""
+
+    def __init__(self, own: Quart, pipeline: Pipeline, live: Live, *, loopback: bool) -> None:
+        self._own = own
+        self._pipeline = pipeline
+        self._live = live
+        self._loopback = loopback
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request: upstream, or one of our own routes."""
+        settings = self._live.settings
+        header = dict(scope["headers"])
+        extra: Headers = []
+        try:
+            target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
+            if settings.mode is not Mode.INGRESS:
+                extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
+                if extra and is_preflight(scope["method"], header):
+                    await answer(send, 204, [*extra, *PREFLIGHT_HEADERS], b"")
+                    return
+            way = resolve(settings, scope["method"], target.path)
+        except TargetError as error:
+            await refuse(send, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)))
+        except Refusal as refusal:
+            await refuse(send, refusal)
+        else:
+            if way is None:
+                await self._own(scope, receive, send)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
+            else:
+                raw = target.raw if way.upstream_path == target.path else _renamed(target.raw, target.path, way)
+                await self._pipeline.serve(way, raw, scope, receive, send, extra)
+
+
+def _renamed(raw: bytes, path: str, way: Route) -> bytes:
+    return way.upstream_path.encode("ascii") + raw[len(path) :]
+
+
+class Guarded:
+    """The admin listener's application: Quart behind the same door."""
+
+    def __init__(self, own: Quart, live: Live, *, loopback: bool) -> None:
+        self._own = own
+        self._live = live
+        self._loopback = loopback
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        origins = frozenset(self._live.settings.listen.cors_origins)
+        try:
+            check_browser(dict(scope["headers"]), origins=origins, loopback=self._loopback)
+        except Refusal as refusal:
+            await refuse(send, refusal)
+        else:
+            await self._own(scope, receive, send)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
+
+
+async def refuse(send: Send, refusal: Refusal) -> None:
+    """Answer where no request of ours has begun: in Anthropic's shape."""
+    body = ANTHROPIC.error_body(refusal.status, refusal.kind, refusal.message, "")
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await answer(send, refusal.status, headers, body)
+
+
+async def answer(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """Send a small answer."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})

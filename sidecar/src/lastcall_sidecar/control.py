@@ -1,0 +1,106 @@
+"""The control socket: whoever may exec into the container may drain it, finally too; nobody else can.
+
+A unix socket with mode 0600. One JSON object a line, both ways: `{"command": "drain", "wait": true, "leaseSeconds":
+null, "reason": "…"}`, `undrain`, `status`. Each answer is the state; the last one of a command has `"done": true` and
+`"ok"`.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from .core.drain import IllegalTransition, State
+from .drain_loop import DrainLoop
+
+#: How often a waiting drain reports, in seconds.
+REPORT_SECONDS = 1.0
+#: The longest command, in bytes.
+MAX_LINE_BYTES = 4096
+
+log = structlog.get_logger(__name__)
+
+
+class ControlSocket:
+    """Serves the control socket. `status` gives what `/livez` says."""
+
+    def __init__(self, path: Path, drains: DrainLoop, status: Callable[[], dict[str, Any]]) -> None:
+        self._path = path
+        self._drains = drains
+        self._status = status
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen.
+
+        Errors: OSError when the path cannot be bound, or another sidecar listens there.
+        """
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if await _answers(self._path):
+            raise FileExistsError(f"another sidecar listens on {self._path}")
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, path=self._path, limit=MAX_LINE_BYTES)
+        self._path.chmod(0o600)
+
+    def close(self) -> None:
+        """Listen no more."""
+        if self._server is not None:
+            self._server.close()
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async for line in reader:
+                await self._obey(line, writer)
+        except (OSError, ValueError) as error:
+            log.warning("control connection failed", error=str(error))
+        finally:
+            writer.close()
+
+    async def _obey(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        try:
+            command = json.loads(line)
+            name = command["command"]
+            wait, lease = bool(command.get("wait")), command.get("leaseSeconds")
+            reason = str(command.get("reason") or "control socket")
+        except (ValueError, TypeError, KeyError) as error:
+            await self._say(writer, done=True, ok=False, error=f"not a command: {error}")
+            return
+        match name:
+            case "status":
+                await self._say(writer, done=True, ok=True)
+            case "drain":
+                self._drains.request(reason, None if lease is None else float(lease))
+                if wait:
+                    await self._wait(writer)
+                await self._say(writer, done=True, ok=self._drains.drain.state is not State.EXPIRED)
+            case "undrain":
+                try:
+                    self._drains.cancel()
+                except IllegalTransition as error:
+                    await self._say(writer, done=True, ok=False, error=str(error))
+                else:
+                    await self._say(writer, done=True, ok=True)
+            case _:
+                await self._say(writer, done=True, ok=False, error=f"no such command: {name}")
+
+    async def _wait(self, writer: asyncio.StreamWriter) -> None:
+        while not await self._drains.wait_for(lambda drains: drains.ended or not drains.draining, REPORT_SECONDS):
+            await self._say(writer, done=False, ok=True)
+
+    async def _say(self, writer: asyncio.StreamWriter, **more: Any) -> None:
+        told = {**self._status(), "state": self._drains.drain.state.value, **more}
+        writer.write(json.dumps(told).encode() + b"\n")
+        await writer.drain()
+
+
+async def _answers(path: Path) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True

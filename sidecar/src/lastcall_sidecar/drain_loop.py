@@ -1,0 +1,171 @@
+"""Drives the lifecycle of `core/drain.py`: gives it the time and the gauge, and tells whoever waits for a change.
+
+Wakes when something happens (a request for a drain, an arrival, in flight 0) and at the next moment that the machine
+names, at least each second while it is not SERVING.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from .core import drain as lifecycle
+from .core.drain import Drain, DrainLimits, State
+from .core.inflight import InFlight
+
+#: While draining, the state is looked at this often even when nothing happens.
+TICK_SECONDS = 1.0
+#: While draining, a line in the log this often.
+LOG_SECONDS = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class DrainLoop:
+    """The one owner of the drain's state. `on_expired` ends what is still in flight when the ceiling has come."""
+
+    def __init__(
+        self,
+        gauge: InFlight,
+        limits: Callable[[], DrainLimits],
+        on_expired: Callable[[], None],
+        clock: Callable[[], float],
+    ) -> None:
+        self._gauge = gauge
+        self._limits = limits
+        self._on_expired = on_expired
+        self._clock = clock
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Condition()
+        self._terminating = False
+        self.drain = Drain()
+        #: Seconds that ended drains took, for the metrics.
+        self.on_ended: Callable[[State, float], None] = lambda _state, _seconds: None
+
+    @property
+    def draining(self) -> bool:
+        """Whether new work is no longer wanted."""
+        return self.drain.state is not State.SERVING
+
+    @property
+    def ended(self) -> bool:
+        """Whether the drain has come to its end, and nothing that it had to end is left."""
+        return self.drain.state is State.DRAINED or (self.drain.state is State.EXPIRED and not self._gauge.count)
+
+    def limits(self) -> DrainLimits:
+        """The limits in force."""
+        return self._limits()
+
+    # What happens to it.
+
+    def request(self, reason: str, lease_seconds: float | None) -> Drain:
+        """Begin, renew or finalise a drain; without `lease_seconds` it is final. Idempotent."""
+        self._become(lifecycle.request(self.drain, self._clock(), reason=reason, lease_seconds=lease_seconds))
+        return self.drain
+
+    def cancel(self) -> Drain:
+        """End a leased drain.
+
+        Errors: IllegalTransition when there is none, or it is final.
+        """
+        self._become(lifecycle.cancel(self.drain, self._clock()))
+        return self.drain
+
+    def terminate(self, reason: str) -> None:
+        """A SIGTERM or SIGINT: a final drain, at whose end the process leaves."""
+        self._terminating = True
+        self.request(reason, None)
+        self._wake.set()
+
+    def arrive(self) -> None:
+        """A request arrived; it is served, whatever the state."""
+        if self.draining:
+            self._become(lifecycle.arrive(self.drain, self._clock()))
+
+    def idle(self) -> None:
+        """In flight has reached 0."""
+        if self.draining:
+            self._wake.set()
+
+    def _become(self, drain: Drain) -> None:
+        before, self.drain = self.drain, drain
+        if before == drain:
+            return
+        self._wake.set()
+        if before.state is drain.state:
+            return
+        log.info(
+            "drain state changed",
+            before=before.state.value,
+            state=drain.state.value,
+            reason=drain.reason,
+            final=drain.final,
+            in_flight=self._gauge.count,
+        )
+        if drain.state in {State.DRAINED, State.EXPIRED} and drain.since is not None:
+            self.on_ended(drain.state, self._clock() - drain.since)
+        if drain.state is State.EXPIRED:
+            self._on_expired()
+
+    # Waiting.
+
+    async def run(self) -> None:
+        """Drive the lifecycle until the process may leave."""
+        logged_at = float("-inf")
+        while True:
+            now = self._clock()
+            self._become(self._advanced(now))
+            async with self._changed:
+                self._changed.notify_all()
+            if lifecycle.exit_due(
+                self.drain, now, terminating=self._terminating, in_flight=self._gauge.count, limits=self._limits()
+            ):
+                return
+            if self.draining and now - logged_at >= LOG_SECONDS:
+                logged_at = now
+                self._log(now)
+            await self._sleep(now)
+
+    def _advanced(self, now: float) -> Drain:
+        return lifecycle.advance(
+            self.drain, now, in_flight=self._gauge.count, last_request=self._gauge.last_request, limits=self._limits()
+        )
+
+    async def _sleep(self, now: float) -> None:
+        self._wake.clear()
+        if not self.draining:
+            await self._wake.wait()
+            return
+        change_at = lifecycle.next_change(
+            self.drain, now, in_flight=self._gauge.count, last_request=self._gauge.last_request, limits=self._limits()
+        )
+        wait = TICK_SECONDS if change_at is None else min(TICK_SECONDS, max(0.0, change_at - now))
+        try:
+            async with asyncio.timeout(wait):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _log(self, now: float) -> None:
+        drain, limits = self.drain, self._limits()
+        ends = drain.final_since + limits.ceiling_seconds if drain.final_since is not None else drain.lease_expires
+        log.info(
+            "draining",
+            state=drain.state.value,
+            in_flight=self._gauge.count,
+            oldest_request_seconds=_rounded(self._gauge.oldest_seconds(now)),
+            seconds_left=_rounded(None if ends is None else ends - now),
+        )
+
+    async def wait_for(self, condition: Callable[["DrainLoop"], bool], timeout_seconds: float | None = None) -> bool:
+        """Wait until the condition holds of this loop; False when it did not in time."""
+        try:
+            async with asyncio.timeout(timeout_seconds), self._changed:
+                await self._changed.wait_for(lambda: condition(self))
+        except TimeoutError:
+            return False
+        return True
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 1)

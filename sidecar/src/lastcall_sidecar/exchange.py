@@ -1,0 +1,306 @@
+"""One request under way: what was read, what was sent, and who may end it.
+
+Made by `pipeline.py` for each request. Three parties may end a request before its own end: the client by leaving, a
+clock, and the drain's ceiling. All of them come through `stop`: the first reason wins, the request's task is cancelled
+once, and `pipeline.py` answers for it. One `call_at` handle serves all clocks; it is re-armed only when it fires or
+when a nearer deadline appears, never for each event.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from enum import StrEnum
+from typing import Any
+
+import structlog
+
+from .core.inflight import InFlight, Ticket
+from .core.timers import Clock, Timers
+from .server import ClientConnection
+from .settings import Mode, Settings
+from .wire.protocol import Account, Route
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+#: Seconds without a byte of a request's body. A body trickles at worst; one that stands still is a client that is gone.
+CLIENT_BODY_STALL_SECONDS = 60.0
+#: How often, in seconds, a paused upload looks whether its client is still there.
+PEER_CHECK_SECONDS = 1.0
+#: Checks for progress toward a client that does not read, per write-stall limit.
+WRITE_CHECKS = 4
+
+log = structlog.get_logger(__name__)
+
+
+class Stop(StrEnum):
+    """Why a request ended before its own end."""
+
+    CLIENT_GONE = "client_gone"
+    CEILING = "ceiling"
+    CLIENT_BODY = Clock.CLIENT_BODY.value
+    UPLOAD = Clock.UPLOAD.value
+    RESPONSE_HEADER = Clock.RESPONSE_HEADER.value
+    FIRST_EVENT = Clock.FIRST_EVENT.value
+    STALL = Clock.STALL.value
+    WRITE_STALL = Clock.WRITE_STALL.value
+    MAX_DURATION = Clock.MAX_DURATION.value
+
+
+def clock_limits(settings: Settings) -> Mapping[Clock, float]:
+    """The limits of a request's clocks, in seconds."""
+    limits = settings.limits
+    return {
+        Clock.CLIENT_BODY: CLIENT_BODY_STALL_SECONDS,
+        Clock.UPLOAD: limits.stall_timeout_seconds,
+        Clock.RESPONSE_HEADER: settings.upstream.response_header_timeout_seconds,
+        Clock.FIRST_EVENT: limits.first_event_timeout_seconds,
+        Clock.STALL: limits.stall_timeout_seconds,
+        Clock.WRITE_STALL: limits.write_stall_seconds,
+        Clock.MAX_DURATION: limits.max_duration_seconds,
+        Clock.HEARTBEAT: settings.streaming.heartbeat_seconds,
+        Clock.PEER_CHECK: PEER_CHECK_SECONDS,
+    }
+
+
+class Exchange:
+    """A request and its answer. Owned by the task that serves it; `stop` may be called from anywhere in the loop."""
+
+    def __init__(
+        self,
+        scope: Mapping[str, Any],
+        receive: Receive,
+        send: Send,
+        *,
+        request_id: str,
+        route: Route,
+        gauge: InFlight,
+        ticket: Ticket,
+        settings: Settings,
+        draining: Callable[[], bool],
+    ) -> None:
+        self.scope = scope
+        self.headers: Headers = scope["headers"]
+        self.header: dict[bytes, bytes] = dict(self.headers)
+        self.request_id = request_id
+        self.route = route
+        self.ticket = ticket
+        self.settings = settings
+        self._gauge = gauge
+        self._draining = draining
+        self.timers = Timers(clock_limits(settings))
+        self.stopped: Stop | None = None
+        #: Headers for the answer that are ours: ids, CORS.
+        self.extra_headers: Headers = []
+        # What was sent.
+        self.status: int | None = None
+        self.finished = False
+        self.sent_bytes = 0
+        self.heartbeats = 0
+        # What is known about a stream, for insertions.
+        self.account: Account | None = None
+        self.insertable = False
+        # What was read.
+        self.body_bytes = 0
+        self.model: str | None = None
+        self.has_thinking = False
+        self.first_event_seconds: float | None = None
+        # How it ended.
+        self.upstream_status: int | None = None
+        self.failure: str | None = None
+        #: The kind of an upstream's failure, for the metrics.
+        self.cause: str | None = None
+
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._receive = receive
+        self._send = send
+        self._sending = False
+        self._over = False
+        self._connection: ClientConnection | None = scope["extensions"].get("lastcall.connection")
+        self._pump: asyncio.Task[None] | None = None
+        self._heartbeat: asyncio.Task[None] | None = None
+        self._chunk: tuple[bytes, bool] | None = None
+        self._chunk_there = asyncio.Event()
+        self._chunk_taken = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = float("inf")
+        self._delivered_bytes = -1
+
+    # Ends.
+
+    def stop(self, why: Stop) -> None:
+        """End the request, unless it is over or ending already."""
+        if self.stopped is None and not self._over and self._task is not None:
+            self.stopped = why
+            self._task.cancel()
+
+    def over(self) -> None:
+        """Nothing may end this request any more: its task answers for it now."""
+        self._over = True
+
+    def close(self) -> None:
+        """Let go of everything that runs beside the request."""
+        self._over = True
+        for task in (self._pump, self._heartbeat):
+            if task is not None:
+                task.cancel()
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def reset_client(self) -> None:
+        """End the client's connection at once."""
+        if self._connection is not None:
+            self._connection.reset()
+
+    # What becomes known on the way.
+
+    @property
+    def keeps_cookies(self) -> bool:
+        """Whether cookies pass: between an app and its own clients they do, to and from a remote upstream never."""
+        return self.settings.mode is Mode.INGRESS
+
+    @property
+    def accepts_stream(self) -> bool:
+        """Whether the client asked for a stream by its `Accept` header."""
+        return b"text/event-stream" in self.header.get(b"accept", b"")
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether a relayed answer is whole, and not a stream that ended in the upstream's own error event."""
+        return self.account is None or self.account.error is None
+
+    def mark_queued(self, queued: bool) -> None:
+        """The request waits for a slot, or no longer."""
+        self._gauge.mark_queued(self.ticket, queued)
+
+    def uploaded(self) -> None:
+        """All of the request has been handed to the upstream's connection: its answer is waited for."""
+        self.timers.stop(Clock.UPLOAD)
+        if self.upstream_status is None:
+            self.start(Clock.RESPONSE_HEADER)
+
+    def mark_stream(self) -> None:
+        """The answer is a stream of events."""
+        self._gauge.mark_stream(self.ticket)
+
+    def saw_event(self) -> None:
+        """The upstream sent an event (the first one counts)."""
+        if self.first_event_seconds is None:
+            self.first_event_seconds = self._loop.time() - self.ticket.started
+            self.timers.stop(Clock.FIRST_EVENT)
+
+    # Clocks.
+
+    def start(self, clock: Clock) -> None:
+        """Start or restart a clock."""
+        deadline = self.timers.start(clock, self._loop.time())
+        if clock is Clock.WRITE_STALL:
+            deadline -= self.timers.limit(clock) * (1 - 1 / WRITE_CHECKS)
+        if deadline < self._armed_at:
+            self._arm(deadline)
+
+    def _arm(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_at = deadline
+        self._timer = self._loop.call_at(deadline, self._tick)
+
+    def _tick(self) -> None:
+        now = self._loop.time()
+        self._timer, self._armed_at = None, float("inf")
+        if self._over:
+            return
+        if self.timers.running(Clock.WRITE_STALL):
+            self._look_for_progress(now)
+        while (due := self.timers.next()) is not None and due[0] <= now:
+            self._run_out(due[1], now)
+            if self.stopped is not None:
+                return
+        if due is not None:
+            self._arm(due[0])
+        if self.timers.running(Clock.WRITE_STALL):
+            check_at = now + self.timers.limit(Clock.WRITE_STALL) / WRITE_CHECKS
+            if check_at < self._armed_at:
+                self._arm(check_at)
+
+    def _look_for_progress(self, now: float) -> None:
+        delivered = self._connection.delivered_bytes() if self._connection is not None else 0
+        if delivered != self._delivered_bytes:
+            self._delivered_bytes = delivered
+            self.timers.start(Clock.WRITE_STALL, now)
+
+    def _run_out(self, clock: Clock, now: float) -> None:
+        if clock is Clock.HEARTBEAT:
+            self.timers.start(clock, now)
+            if self.insertable and not self._sending and (self._heartbeat is None or self._heartbeat.done()):
+                self._heartbeat = self._loop.create_task(self._send_heartbeat())
+        elif clock is Clock.PEER_CHECK:
+            self.timers.start(clock, now)
+            if self._connection is not None and self._connection.peer_closed():
+                self.stop(Stop.CLIENT_GONE)
+        else:
+            self.stop(Stop(clock.value))
+
+    # From the client.
+
+    def watch_client(self) -> None:
+        """Begin to read from the client: its body, and that it left."""
+        self._pump = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                self.stop(Stop.CLIENT_GONE)
+                return
+            self._chunk = (message.get("body", b""), message.get("more_body", False))
+            self._chunk_there.set()
+            if self._chunk[1]:
+                self.start(Clock.PEER_CHECK)
+                await self._chunk_taken.wait()
+                self._chunk_taken.clear()
+                self.timers.stop(Clock.PEER_CHECK)
+
+    async def next_chunk(self) -> tuple[bytes, bool]:
+        """The next bytes of the client's body, and whether more may follow. Not to be called after its end."""
+        self.start(Clock.CLIENT_BODY)
+        await self._chunk_there.wait()
+        self._chunk_there.clear()
+        self.timers.stop(Clock.CLIENT_BODY)
+        chunk = self._chunk or (b"", False)
+        self._chunk = None
+        self._chunk_taken.set()
+        self.body_bytes += len(chunk[0])
+        return chunk
+
+    # To the client.
+
+    async def send_head(self, status: int, headers: Headers) -> None:
+        """Send the answer's head; while draining it asks the client to take its next request elsewhere."""
+        headers = [*headers, *self.extra_headers]
+        if self._draining():
+            headers.append((b"connection", b"close"))
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send_body(self, data: bytes, *, more: bool = True) -> None:
+        """Send a part of the answer's body; waits while the client is behind. Without `more` the answer is whole."""
+        self._sending = True
+        self.start(Clock.WRITE_STALL)
+        try:
+            await self._send({"type": "http.response.body", "body": data, "more_body": more})
+        finally:
+            self._sending = False
+            self.timers.stop(Clock.WRITE_STALL)
+        self.sent_bytes += len(data)
+        self.finished = not more
+        if more:
+            self.start(Clock.HEARTBEAT)
+
+    async def _send_heartbeat(self) -> None:
+        if self.account is not None and not self.account.terminal and not self._over:
+            self.heartbeats += 1
+            with suppress(OSError):
+                await self.send_body(self.route.protocol.heartbeat(self.account))

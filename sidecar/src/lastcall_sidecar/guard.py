@@ -1,0 +1,66 @@
+"""Against browsers: a page of somebody else's must not use a proxy that trusts its network position.
+
+Both listeners ask here before anything else, except the traffic listener of an Ingress, where every path is the app's
+and so is this question.
+"""
+
+import ipaddress
+from urllib.parse import urlsplit
+
+from .errors import Refusal
+from .exchange import Headers
+from .wire.protocol import ErrorKind
+
+_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
+
+
+def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopback: bool) -> Headers:
+    """Refuse what a foreign page sent; returns the CORS headers for the answer.
+
+    `origins` are those allowed by configuration; with `loopback` (the listener is bound to it) the `Host` must be a
+    loopback name, against DNS that points a foreign name here.
+
+    Errors: Refusal (403).
+    """
+    if loopback and not is_loopback(_hostname(header.get(b"host", b"").decode("latin-1"))):
+        raise Refusal(403, ErrorKind.PERMISSION, "this listener is bound to loopback; the Host must be a loopback name")
+    origin = header.get(b"origin", b"").decode("latin-1")
+    if origin and origin in origins:
+        return [
+            (b"access-control-allow-origin", origin.encode("latin-1")),
+            (b"access-control-expose-headers", b"request-id, x-request-id, x-lastcall-request-id, retry-after"),
+            (b"vary", b"Origin"),
+        ]
+    if origin and urlsplit(origin).netloc.lower() != header.get(b"host", b"").decode("latin-1").lower():
+        raise Refusal(403, ErrorKind.PERMISSION, "requests from this origin are refused (listen.corsOrigins)")
+    if header.get(b"sec-fetch-site") == b"cross-site":
+        raise Refusal(403, ErrorKind.PERMISSION, "cross-site requests are refused (listen.corsOrigins)")
+    return []
+
+
+def is_preflight(method: str, header: dict[bytes, bytes]) -> bool:
+    """Whether a request is a browser's question before the real one (Fetch standard, CORS-preflight)."""
+    return method == "OPTIONS" and b"access-control-request-method" in header
+
+
+PREFLIGHT_HEADERS: Headers = [
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+    (b"access-control-allow-headers", b"*, authorization"),
+    (b"access-control-max-age", b"600"),
+    (b"content-length", b"0"),
+]
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address means this machine only."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower().rstrip(".") in _LOOPBACK_NAMES
+
+
+def _hostname(host: str) -> str:
+    try:
+        return urlsplit(f"//{host}").hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,115 @@
+"""From the upstream to the client: verbatim, at once, and never a false end.
+
+Called by `pipeline.py` with the answer's head in hand. A stream leaves in whole events as they complete; what is
+unfinished is held back, so that whatever we insert stands between two events. An end that the protocol does not
+know as one is a failure that the client is told.
+"""
+
+import asyncio
+from typing import Final
+
+import httpx
+
+from .core.timers import Clock
+from .errors import UpstreamFailure
+from .exchange import Exchange, Headers
+from .upstream import AnswerStream
+from .wire.headers import response_headers
+from .wire.protocol import ErrorKind
+from .wire.sse import Framer
+
+#: Seconds that an upstream may linger after the terminal event before we end the answer cleanly.
+LINGER_SECONDS: Final = 5.0
+
+
+async def relay(exchange: Exchange, answer: httpx.Response) -> None:
+    """Pass an answer on to its end.
+
+    Errors: UpstreamFailure when it is cut short.
+    """
+    headers = response_headers(answer.headers.raw, keep_cookies=exchange.keeps_cookies)
+    kind = answer.headers.get("content-type", "")
+    if kind.partition(";")[0].strip().lower() == "text/event-stream":
+        await _relay_stream(exchange, answer, headers)
+    else:
+        await _relay_whole(exchange, answer, headers)
+
+
+async def _relay_whole(exchange: Exchange, answer: httpx.Response, headers: Headers) -> None:
+    """Anything that is no stream of events: bytes as they come, unterminated when they are cut short."""
+    await exchange.send_head(answer.status_code, headers)
+    while chunk := await read_some(exchange, answer):
+        exchange.insertable = False
+        await exchange.send_body(chunk)
+    await exchange.send_body(b"", more=False)
+
+
+async def _relay_stream(exchange: Exchange, answer: httpx.Response, headers: Headers) -> None:
+    encoded = answer.headers.get("content-encoding", "identity").lower() != "identity"
+    exchange.mark_stream()
+    await exchange.send_head(answer.status_code, [h for h in headers if h[0].lower() != b"content-length"])
+    if encoded:
+        # What we cannot read we pass on untouched, and put nothing into.
+        await _relay_opaque(exchange, answer)
+        return
+    framer = Framer()
+    account = exchange.account = exchange.route.protocol.account()
+    exchange.insertable = True
+    exchange.start(Clock.FIRST_EVENT)
+    exchange.start(Clock.HEARTBEAT)
+    while not account.terminal:
+        chunk = await read_some(exchange, answer)
+        if not chunk:
+            break
+        ready = framer.feed(chunk)
+        if ready:
+            exchange.saw_event()
+            account.feed(ready)
+            exchange.insertable = framer.insertable and not account.terminal
+            await exchange.send_body(ready)
+    if account.terminal:
+        await _linger(exchange, answer, framer)
+    elif account.knows_terminal:
+        raise UpstreamFailure(
+            "truncated", 502, ErrorKind.API, "the upstream ended its stream before the stream's own end"
+        )
+    await exchange.send_body(framer.finish(), more=False)
+
+
+async def _relay_opaque(exchange: Exchange, answer: httpx.Response) -> None:
+    while chunk := await read_some(exchange, answer):
+        exchange.saw_event()
+        await exchange.send_body(chunk)
+    await exchange.send_body(b"", more=False)
+
+
+async def _linger(exchange: Exchange, answer: httpx.Response, framer: Framer) -> None:
+    """The protocol's end has passed: what still comes is passed on; how the upstream then ends is its own affair."""
+    exchange.insertable = False
+    try:
+        async with asyncio.timeout(LINGER_SECONDS):
+            while chunk := await read_some(exchange, answer):
+                ready = framer.feed(chunk)
+                if ready:
+                    await exchange.send_body(ready)
+    except (TimeoutError, UpstreamFailure):
+        return
+
+
+async def read_some(exchange: Exchange, answer: httpx.Response) -> bytes:
+    """The upstream's next bytes; empty at a cleanly framed end. The stall clock runs meanwhile, and only then.
+
+    Errors: UpstreamFailure.
+    """
+    stream = answer.stream
+    if not isinstance(stream, AnswerStream):
+        raise TypeError(f"this transport gives {type(stream).__name__}, which cannot be read piece by piece")
+    exchange.start(Clock.STALL)
+    try:
+        return await stream.read_some()
+    except httpx.RemoteProtocolError as error:
+        raise UpstreamFailure("truncated", 502, ErrorKind.API, f"upstream: {error}") from error
+    except httpx.TransportError as error:
+        raise UpstreamFailure("reset", 502, ErrorKind.API, f"the upstream broke the connection: {error}") from error
+    finally:
+        exchange.timers.stop(Clock.STALL)

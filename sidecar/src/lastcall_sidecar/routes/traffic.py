@@ -1,0 +1,44 @@
+"""Our own routes on the traffic listener (Gateway, Egress): unauthenticated, never counted."""
+
+import yaml
+from quart import Quart, Response
+
+from lastcall_sidecar.status import Status
+
+from .common import make_app, problem, reply
+from .openapi import docs_page, openapi
+
+
+def traffic_app(status: Status) -> Quart:
+    """The application that answers what does not go upstream."""
+    app = make_app("lastcall-traffic")
+
+    @app.get("/")
+    async def index() -> Response:
+        return reply(200, status.index())
+
+    @app.get("/health")
+    async def health() -> Response:
+        return reply(*status.health())
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return reply(200, status.livez())
+
+    @app.get("/openapi.json")
+    async def openapi_json() -> Response:
+        return reply(200, openapi())
+
+    @app.get("/openapi.yaml")
+    async def openapi_yaml() -> Response:
+        return Response(yaml.safe_dump(openapi(), sort_keys=False), 200, content_type="application/yaml")
+
+    @app.get("/docs")
+    async def docs() -> Response:
+        return Response(docs_page(), 200, content_type="text/html; charset=utf-8")
+
+    @app.errorhandler(404)
+    async def not_found(_: Exception) -> Response:
+        return problem(404, "there is no such route here; GET / lists them")
+
+    return app

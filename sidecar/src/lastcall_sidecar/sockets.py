@@ -1,0 +1,21 @@
+"""Options that make the kernel notice a peer that vanished; for both directions."""
+
+import socket
+
+#: A silent peer is probed after this long, then each KEEP_ALIVE_INTERVAL_SECONDS, and given up after three probes.
+KEEP_ALIVE_IDLE_SECONDS = 30
+KEEP_ALIVE_INTERVAL_SECONDS = 10
+KEEP_ALIVE_PROBES = 3
+
+
+def set_keep_alive(sock: socket.socket, user_timeout_seconds: float) -> None:
+    """Probe an idle peer; give up on one that acknowledges nothing, or whose window stays shut, for that long."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_SECONDS),
+        ("TCP_KEEPINTVL", KEEP_ALIVE_INTERVAL_SECONDS),
+        ("TCP_KEEPCNT", KEEP_ALIVE_PROBES),
+        ("TCP_USER_TIMEOUT", int(user_timeout_seconds * 1000)),
+    ):
+        if hasattr(socket, option):  # not on every platform
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

@@ -1,0 +1,1 @@
+"""What others may know about us: metrics by OpenTelemetry, read by Prometheus."""
