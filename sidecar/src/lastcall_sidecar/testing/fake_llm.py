@@ -54,6 +54,8 @@ from aiohttp import web
 
 from lastcall_sidecar.testing.api import FakeLLM, Options
 
+__all__ = ["Options", "Ready", "run", "serve"]
+
 _BACKLOG = 4096
 
 
