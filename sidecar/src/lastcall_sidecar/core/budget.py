@@ -110,13 +110,12 @@ class Budget:
         if self._used <= self._limit_bytes:
             self._past_limit = None
         granted: list[Account] = []
-        # Who does not fit does not hold up a younger one that does: it is next to go past the limit anyway.
-        for account in tuple(self._waiting):
-            if self._may_take(account, account.wanted):
-                self._book(account, account.wanted)
-                account.wanted = 0
-                self._waiting.remove(account)
-                granted.append(account)
+        # Oldest first. Who cannot go on holds up nobody: past the limit a younger one does not fit either.
+        while self._waiting and self._may_take(self._waiting[0], self._waiting[0].wanted):
+            account = self._waiting.pop(0)
+            self._book(account, account.wanted)
+            account.wanted = 0
+            granted.append(account)
         return granted
 
     def _may_take(self, account: Account, n: int) -> bool:
