@@ -1,0 +1,24 @@
+"""The configuration: what it may be (`schema.py`) and how it is read (`load.py`). Nobody else reads the environment."""
+
+from .checks import is_loopback, split_address
+from .keys import ApiKey, Secrets
+from .load import Loaded, control_socket_candidates, load
+from .problems import ConfigError, Problem
+from .schema import LogFormat, LogLevel, Mode, Provider, Settings
+
+__all__ = [
+    "ApiKey",
+    "ConfigError",
+    "Loaded",
+    "LogFormat",
+    "LogLevel",
+    "Mode",
+    "Problem",
+    "Provider",
+    "Secrets",
+    "Settings",
+    "control_socket_candidates",
+    "is_loopback",
+    "load",
+    "split_address",
+]

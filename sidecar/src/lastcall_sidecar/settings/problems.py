@@ -1,0 +1,37 @@
+"""What is wrong with a configuration: every problem at once, each with its place."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lastcall_sidecar.errors import LastcallError
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and where.
+
+    `where` is a path as in the file (`limits.maxConcurrent`), with the environment variable when the value came from
+    one, or a file's name; `line` counts from 1 in the configuration file.
+    """
+
+    where: str
+    what: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        """The problem in one line."""
+        place = self.where if self.line is None else f"{self.where} (line {self.line})"
+        return f"{place}: {self.what}"
+
+
+class ConfigError(LastcallError):
+    """A configuration that cannot be used. Nothing of it is in force.
+
+    `problems` holds all that was found, in the order of the file; `files` is what was read on the way, as in
+    `Loaded.files`, so that a watcher knows whose change may mend it.
+    """
+
+    def __init__(self, problems: Iterable[Problem], files: Mapping[str, str | None] | None = None) -> None:
+        self.problems = list(problems)
+        self.files = dict(files or {})
+        super().__init__("; ".join(map(str, self.problems)))
