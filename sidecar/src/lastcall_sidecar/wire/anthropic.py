@@ -9,7 +9,17 @@ from typing import ClassVar
 
 import msgspec
 
-from lastcall_sidecar.wire.protocol import Account, ErrorKind, EventAccount, Protocol, event_name, parse, to_json, word
+from lastcall_sidecar.wire.protocol import (
+    Account,
+    ErrorKind,
+    EventAccount,
+    Protocol,
+    Tokens,
+    event_name,
+    parse,
+    to_json,
+    word,
+)
 from lastcall_sidecar.wire.sse import EVENT_ENDS, Event
 
 #: `error.type` of each kind. An upstream that is away has no type of its own there.
@@ -32,8 +42,8 @@ _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
 class _Usage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
 
 
 class _Message(msgspec.Struct):

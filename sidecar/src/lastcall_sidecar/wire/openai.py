@@ -10,7 +10,17 @@ from typing import ClassVar
 
 import msgspec
 
-from lastcall_sidecar.wire.protocol import Account, ErrorKind, EventAccount, Protocol, event_name, parse, to_json, word
+from lastcall_sidecar.wire.protocol import (
+    Account,
+    ErrorKind,
+    EventAccount,
+    Protocol,
+    Tokens,
+    event_name,
+    parse,
+    to_json,
+    word,
+)
 from lastcall_sidecar.wire.sse import EVENT_ENDS, Event
 
 #: `error.type` and `error.code` of each kind.
@@ -55,8 +65,8 @@ class _Choice(msgspec.Struct):
 
 
 class _ChatUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Tokens | None = None
+    completion_tokens: Tokens | None = None
 
 
 class _Chunk(msgspec.Struct):
@@ -119,8 +129,8 @@ class ChatAccount(EventAccount):
 
 
 class _ResponsesUsage(msgspec.Struct):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
+    input_tokens: Tokens | None = None
+    output_tokens: Tokens | None = None
 
 
 class _IncompleteDetails(msgspec.Struct):

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import msgspec
 
@@ -26,6 +26,9 @@ _COMMENT_HEARTBEAT = b": keep-alive\n\n"
 _EVENT_LINE = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
 _DATA_TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]+)"')
 
+
+#: A count that somebody may have counted.
+Tokens = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 
 _T = TypeVar("_T")
 
@@ -227,5 +230,15 @@ def parse(data: str, shape: type[_T], otherwise: _T) -> _T:
     """Parse JSON of which only the fields of `shape` matter; `otherwise` if it is none, or of other types."""
     try:
         return msgspec.json.decode(data, type=shape)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
+    except msgspec.ValidationError:
+        return otherwise
+    except (msgspec.DecodeError, RecursionError):
+        return _parse_leniently(data, shape, otherwise)
+
+
+def _parse_leniently(data: str, shape: type[_T], otherwise: _T) -> _T:
+    """Parse what vendors' SDKs, with the standard library, do parse: half a surrogate pair, for one."""
+    try:
+        return msgspec.convert(json.loads(data), shape)
+    except (ValueError, msgspec.ValidationError, RecursionError):
         return otherwise
