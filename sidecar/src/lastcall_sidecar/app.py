@@ -17,8 +17,7 @@ from .pipeline import Pipeline
 from .routing import resolve
 from .settings import Mode
 from .wire.anthropic import ANTHROPIC
-from .wire.protocol import ErrorKind
-from .wire.routes import Route
+from .wire.protocol import ErrorKind, Route
 from .wire.target import TargetError, parse
 
 ASGI = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]

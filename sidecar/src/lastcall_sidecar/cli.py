@@ -60,19 +60,23 @@ def _serve(options: argparse.Namespace) -> int:
     from .config_watch import ConfigWatch
     from .live import Live
     from .process import Identity, serve
-    from .settings import ConfigError, format_problems, load, masked
+    from .settings import ConfigError, load
+    from .settings.report import format_problems, masked
 
     try:
         loaded = load(options.config, os.environ)
     except ConfigError as error:
-        print(format_problems(error), file=sys.stderr)
+        print(format_problems(str(options.config or "environment"), error.problems), file=sys.stderr)
         return FAILED
     logs.set_up(loaded.settings.logs.level, loaded.settings.logs.format)
     logs.starting(masked(loaded.settings, loaded.secrets), loaded.warnings)
     identity = Identity(os.environ.get("LASTCALL_POD__NAME", ""), os.environ.get("LASTCALL_POD__UID", ""))
 
     def watch(live: Live) -> ConfigWatch:
-        return ConfigWatch(options.config, os.environ, loaded, on_change=live.apply, on_error=live.reject_error)
+        def rejected(error: ConfigError) -> None:
+            live.reject("; ".join(str(problem) for problem in error.problems))
+
+        return ConfigWatch(options.config, os.environ, loaded, on_change=live.apply, on_error=rejected)
 
     try:
         return _run_loop(options.loop, lambda: serve(loaded, identity, watch))
@@ -102,15 +106,15 @@ def _run_loop(choice: str, main: Callable[[], Any]) -> int:
 def _check(options: argparse.Namespace) -> int:
     from .settings.report import check
 
-    text, code = check(options.file, os.environ)
-    print(text, file=sys.stderr if code else sys.stdout)
-    return code
+    report = check(options.file, os.environ)
+    print(report.text, file=sys.stderr if report.exit_code else sys.stdout)
+    return report.exit_code
 
 
 def _schema(_: argparse.Namespace) -> int:
-    from .settings.report import schema
+    from .settings.report import schema_text
 
-    print(schema())
+    print(schema_text())
     return OK
 
 
@@ -147,14 +151,16 @@ def _ask(options: argparse.Namespace, command: dict[str, Any]) -> int:
 
 
 def _control_socket(options: argparse.Namespace) -> Path:
-    """The socket that `serve` would use here. In a pod there is only one, and no need to read a configuration."""
-    from .settings.defaults import POD_CONTROL_SOCKET
+    """The socket that `serve` uses here."""
+    from .settings import ConfigError, control_socket_candidates, load
 
-    if options.config is None and POD_CONTROL_SOCKET.exists():
-        return POD_CONTROL_SOCKET
-    from .settings import load
-
-    return Path(load(options.config, os.environ).settings.admin.control_socket)
+    if options.config is None:
+        candidates = [Path(candidate) for candidate in control_socket_candidates(os.environ)]
+        return next((path for path in candidates if path.exists()), candidates[-1])
+    try:
+        return Path(load(options.config, os.environ).settings.admin.control_socket)
+    except ConfigError as error:
+        raise SystemExit(f"lastcall-sidecar: {error}") from error
 
 
 def _fake_llm(options: argparse.Namespace) -> int:

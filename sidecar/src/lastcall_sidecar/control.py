@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from .core.drain import IllegalTransition, State
+from .core.drain import IllegalTransition, InvalidLease, State
 from .drain_loop import DrainLoop
 
 #: How often a waiting drain reports, in seconds.
@@ -73,10 +73,7 @@ class ControlSocket:
             case "status":
                 await self._say(writer, done=True, ok=True)
             case "drain":
-                self._drains.request(reason, None if lease is None else float(lease))
-                if wait:
-                    await self._wait(writer)
-                await self._say(writer, done=True, ok=self._drains.drain.state is not State.EXPIRED)
+                await self._drain(writer, reason, lease, wait=wait)
             case "undrain":
                 try:
                     self._drains.cancel()
@@ -86,6 +83,16 @@ class ControlSocket:
                     await self._say(writer, done=True, ok=True)
             case _:
                 await self._say(writer, done=True, ok=False, error=f"no such command: {name}")
+
+    async def _drain(self, writer: asyncio.StreamWriter, reason: str, lease: Any, *, wait: bool) -> None:
+        try:
+            self._drains.request(reason, None if lease is None else float(lease))
+        except (InvalidLease, TypeError, ValueError) as error:
+            await self._say(writer, done=True, ok=False, error=str(error))
+            return
+        if wait:
+            await self._wait(writer)
+        await self._say(writer, done=True, ok=self._drains.drain.state is not State.EXPIRED)
 
     async def _wait(self, writer: asyncio.StreamWriter) -> None:
         while not await self._drains.wait_for(lambda drains: drains.ended or not drains.draining, REPORT_SECONDS):

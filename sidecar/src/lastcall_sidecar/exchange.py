@@ -18,6 +18,7 @@ from .core.inflight import InFlight, Ticket
 from .core.timers import Clock, Timers
 from .server import ClientConnection
 from .settings import Mode, Settings
+from .wire.headers import echoable
 from .wire.protocol import Account, Route
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -279,11 +280,24 @@ class Exchange:
 
     async def send_head(self, status: int, headers: Headers) -> None:
         """Send the answer's head; while draining it asks the client to take its next request elsewhere."""
-        headers = [*headers, *self.extra_headers]
+        headers = [*headers, *self.extra_headers, *self._ids(headers)]
         if self._draining():
             headers.append((b"connection", b"close"))
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    def _ids(self, headers: Headers) -> Headers:
+        """Our id, always; the names that clients look for as the upstream sent them, else the client's own or ours."""
+        ours = self.request_id.encode("ascii")
+        ids: Headers = [(b"x-lastcall-request-id", ours)]
+        if self.settings.mode is not Mode.INGRESS:
+            present = {name.lower() for name, _ in headers}
+            if b"request-id" not in present:
+                ids.append((b"request-id", ours))
+            if b"x-request-id" not in present:
+                asked = echoable(self.header.get(b"x-request-id", b""))
+                ids.append((b"x-request-id", asked.encode("ascii") if asked else ours))
+        return ids
 
     async def send_body(self, data: bytes, *, more: bool = True) -> None:
         """Send a part of the answer's body; waits while the client is behind. Without `more` the answer is whole."""

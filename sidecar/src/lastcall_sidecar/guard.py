@@ -4,14 +4,12 @@ Both listeners ask here before anything else, except the traffic listener of an 
 and so is this question.
 """
 
-import ipaddress
 from urllib.parse import urlsplit
 
 from .errors import Refusal
 from .exchange import Headers
+from .settings import is_loopback
 from .wire.protocol import ErrorKind
-
-_LOOPBACK_NAMES = frozenset({"localhost", "localhost.localdomain", "ip6-localhost"})
 
 
 def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopback: bool) -> Headers:
@@ -49,14 +47,6 @@ PREFLIGHT_HEADERS: Headers = [
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 ]
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host name or address means this machine only."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower().rstrip(".") in _LOOPBACK_NAMES
 
 
 def _hostname(host: str) -> str:

@@ -25,6 +25,7 @@ from .intake import Outgoing, admit, outgoing
 from .live import Live
 from .relay import relay
 from .reports import Reports
+from .upstream import PooledTransport
 from .waiting import Turnstile
 from .wire.protocol import ErrorKind, Route
 
@@ -141,12 +142,12 @@ class Pipeline:
 
 @asynccontextmanager
 async def _upstream(
-    exchange: Exchange, transport: httpx.AsyncBaseTransport, head: Outgoing, body: Body
+    exchange: Exchange, transport: PooledTransport, head: Outgoing, body: Body
 ) -> AsyncIterator[httpx.Response]:
     """The upstream's answer, from its head on; its connection is closed unless the answer is read to its end."""
     request = httpx.Request(
         exchange.scope["method"],
-        exchange.settings.upstream.url,
+        transport.origin,
         headers=head.headers,
         stream=body.stream or httpx.ByteStream(b""),
         extensions={"target": head.target},

@@ -25,13 +25,12 @@ from .core.budget import Budget
 from .core.drain import DrainLimits
 from .core.inflight import InFlight
 from .drain_loop import DrainLoop
-from .guard import is_loopback
 from .live import Live
 from .pipeline import Pipeline
 from .reports import Reports
 from .routes import admin_app, traffic_app
 from .server import ConnectionLimits, Listener
-from .settings import Loaded, Settings
+from .settings import Loaded, Settings, is_loopback, split_address
 from .status import Status
 from .telemetry.metrics import Metrics
 from .waiting import Turnstile
@@ -178,9 +177,3 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
     totals = sidecar.gauge.totals
     log.info("leaving", completed=totals.completed, failed=totals.failed, dropped=totals.dropped)
     return 0
-
-
-def split_address(address: str) -> tuple[str, int]:
-    """`host:port`, `[v6]:port` or `:port` as a pair. The schema has checked the shape."""
-    host, _, port = address.rpartition(":")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - an empty host means every address

@@ -56,8 +56,9 @@ class Reports:
         client_id = echoable(exchange.header.get(b"x-request-id", b""))
         if client_id is not None:
             fields["client_request_id"] = client_id
+        fields = {name: value for name, value in fields.items() if value is not None}
         if outcome in {Outcome.COMPLETED, Outcome.REFUSED}:
-            log.info("request", **fields, error=exchange.failure)
+            log.info("request", **fields, **({"error": exchange.failure} if exchange.failure else {}))
         elif outcome is Outcome.DISCONNECTED:
             log.info("request: the client is gone", **fields, error=exchange.failure)
         else:

@@ -5,8 +5,8 @@ from dataclasses import replace
 from .errors import Refusal
 from .settings import Mode, Provider, Settings
 from .wire.anthropic import UNKNOWN
-from .wire.protocol import ErrorKind
-from .wire.routes import Route, passthrough, route
+from .wire.protocol import ErrorKind, Route
+from .wire.routes import passthrough, route
 
 #: Routes that only a translation could serve on the other vendor's upstream.
 _NEEDS: dict[str, Provider] = {

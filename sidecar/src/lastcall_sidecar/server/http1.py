@@ -17,6 +17,7 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.handlers import format_date_time
 
@@ -37,6 +38,7 @@ from .refusals import refusal
 if TYPE_CHECKING:
     from .connection import Connection
 
+REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 FRAMING_LINE = re.compile(rb"^(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 OURS_TO_CLOSE = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
@@ -230,7 +232,9 @@ class StrictHTTP1(H11Protocol):
         for name, value in headers:
             if name.lower() == b"content-length":
                 self._body_left = int(value)
-        head = self.connection.send(h11.Response(headers=headers, status_code=event.status_code))
+        head = self.connection.send(
+            h11.Response(headers=headers, status_code=event.status_code, reason=REASONS.get(event.status_code, b""))
+        )
         self._chunked = b"\r\ntransfer-encoding: chunked\r\n" in head.lower()
         await self.send(RawData(data=head))
 
@@ -243,7 +247,11 @@ class StrictHTTP1(H11Protocol):
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers, body = refusal(status, message)
             await self._send_h11_event(
-                h11.Response(status_code=status, headers=[*headers, (b"date", http_date()), (b"connection", b"close")])
+                h11.Response(
+                    status_code=status,
+                    headers=[*headers, (b"date", http_date()), (b"connection", b"close")],
+                    reason=REASONS.get(status, b""),
+                )
             )
             await self._send_h11_event(h11.Data(data=body))
             await self._send_h11_event(h11.EndOfMessage())

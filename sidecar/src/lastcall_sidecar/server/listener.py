@@ -76,8 +76,8 @@ class Listener:
 
     async def flush(self) -> None:
         """Wait until the kernel has every byte that any client is owed; each connection's own limits bound it."""
-        while any(connection.unsent_bytes() for connection in self._connections):
-            await asyncio.sleep(FLUSH_POLL_SECONDS)  # noqa: ASYNC110 - no event tells of a transport's empty buffer
+        while any(connection.unsent_bytes() for connection in self._connections):  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(FLUSH_POLL_SECONDS)
 
     def close(self) -> None:
         """Accept no more; open connections go on."""

@@ -1,5 +1,5 @@
 """The way to the upstream: one small interface of httpx' (`AsyncBaseTransport`), so that another can take its place."""
 
-from .http import PooledTransport, make_transport
+from .http import AnswerStream, PooledTransport, make_transport
 
-__all__ = ["PooledTransport", "make_transport"]
+__all__ = ["AnswerStream", "PooledTransport", "make_transport"]

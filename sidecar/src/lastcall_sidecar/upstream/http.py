@@ -38,6 +38,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
     """Requests over kept-alive connections; each failure is the httpx exception that says what happened."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: httpx.URL) -> None:
+        #: Where requests go; their own URL is not looked at.
+        self.origin = origin
         self._session = session
         self._scheme = origin.scheme
         self._host = origin.host
