@@ -12,10 +12,22 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import SplitResult, urlsplit
 
+import msgspec
+
 from .schema import Listen, Mode, Provider, Settings
+from .shape import show
 
 #: The longest path of a unix socket: `sun_path` on Linux without its final NUL.
 MAX_SOCKET_PATH_BYTES = 107
+#: What cannot change while the process runs.
+RESTART = (
+    "mode",
+    "listen.traffic",
+    "listen.admin",
+    "listen.keepAliveSeconds",
+    "listen.corsOrigins",
+    "admin.controlSocket",
+)
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 _PEM = re.compile(r"\s*-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----\s*")
@@ -93,6 +105,16 @@ def warnings(settings: Settings) -> Iterator[str]:
                 f"streaming.heartbeatSeconds ({settings.streaming.heartbeat_seconds}) is not below {name} ({seconds}): "
                 "no heartbeat comes before that limit"
             )
+
+
+def frozen_changes(before: Settings, after: Settings) -> Iterator[Finding]:
+    """What differs and cannot change while the process runs: where it stands, and what it listens on."""
+    old, new = (msgspec.to_builtins(settings) for settings in (before, after))
+    for path in RESTART:
+        section, _, key = path.partition(".")
+        was, is_ = (settings[section][key] if key else settings[section] for settings in (old, new))
+        if was != is_:
+            yield Finding(path, f"cannot change from {show(was)} to {show(is_)} while running: needs a restart")
 
 
 def is_loopback(host: str) -> bool:

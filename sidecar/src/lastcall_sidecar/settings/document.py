@@ -16,6 +16,8 @@ from .problems import Problem
 
 #: Far more than any configuration; a ConfigMap holds at most 1 MiB.
 MAX_BYTES = 256 * 1024
+#: Keys stand in messages.
+MAX_KEY_CHARS = 80
 
 
 def _integer(text: str) -> int | str:
@@ -99,8 +101,8 @@ def _pairs(node: MappingNode, path: str, document: Document) -> Iterator[tuple[s
     seen: dict[str, int] = {}
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, ScalarNode) else None
-        if not isinstance(key, str):
-            document.problems.append(Problem(path or "the file", "a key must be text", _line(key_node)))
+        if not isinstance(key, str) or not key.isprintable() or len(key) > MAX_KEY_CHARS:
+            document.problems.append(Problem(path or "the file", "a key must be short text", _line(key_node)))
             continue
         place = join(path, key)
         if key in seen:

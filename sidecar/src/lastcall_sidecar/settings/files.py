@@ -3,6 +3,7 @@
 import hashlib
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 #: No file that a configuration names is larger.
@@ -30,8 +31,8 @@ class Files:
         self.digests[path] = hashlib.sha256(content).hexdigest()
         return content
 
-    def look(self, paths: dict[str, str | None]) -> dict[str, str | None]:
-        """Read these files again; the digests that they have now."""
+    def look(self, paths: Iterable[str]) -> dict[str, str | None]:
+        """Read these files; the digests that they have now."""
         for path in paths:
             try:
                 self.read(path)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from lastcall_sidecar.errors import LastcallError
 
+#: Problems in the text of one error: it stands in `/livez`, which is read with a limit.
+MAX_TOLD = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -27,11 +30,14 @@ class Problem:
 class ConfigError(LastcallError):
     """A configuration that cannot be used. Nothing of it is in force.
 
-    `problems` holds all that was found, in the order of the file; `files` is what was read on the way, as in
-    `Loaded.files`, so that a watcher knows whose change may mend it.
+    `problems` holds all that was found, in the order of the file; the text has the first ten of them. `files` is what
+    was read on the way, as in `Loaded.files`, so that a watcher knows whose change may mend it.
     """
 
     def __init__(self, problems: Iterable[Problem], files: Mapping[str, str | None] | None = None) -> None:
         self.problems = list(problems)
         self.files = dict(files or {})
-        super().__init__("; ".join(map(str, self.problems)))
+        told = [str(problem) for problem in self.problems[:MAX_TOLD]]
+        if len(self.problems) > MAX_TOLD:
+            told.append(f"and {len(self.problems) - MAX_TOLD} more")
+        super().__init__("; ".join(told))

@@ -250,7 +250,7 @@ class Auth(Section, frozen=True):
 
 
 class Listen(Section, frozen=True):
-    """The two listeners. None of it can change without a restart."""
+    """The two listeners."""
 
     traffic: Annotated[
         str,
@@ -305,7 +305,7 @@ class Admin(Section, frozen=True):
             min_length=1,
             description="The unix socket of `lastcall-sidecar drain`, `undrain` and `status` (mode 0600), an "
             "absolute path. Without any configuration file: lastcall/control.sock in $XDG_RUNTIME_DIR, "
-            "else /tmp/lastcall-<uid>/control.sock. Cannot change without a restart.",
+            "else /tmp/lastcall-<uid>/control.sock.",
         ),
     ] = "/run/lastcall/control.sock"
 
@@ -317,8 +317,7 @@ class Settings(Section, frozen=True):
         Mode,
         Meta(
             description="Gateway: a proxy of its own. Egress: from the app beside it to a remote upstream. Ingress: "
-            "from clients to the app beside it; every path is the app's. Cannot change without a "
-            "restart."
+            "from clients to the app beside it; every path is the app's."
         ),
     ] = Mode.GATEWAY
     generation: Annotated[
