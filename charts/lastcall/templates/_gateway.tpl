@@ -1,0 +1,99 @@
+{{/* The name of the gateway's objects. */}}
+{{- define "lastcall.gateway.name" -}}
+{{- printf "%s-gateway" (include "lastcall.fullname" .) -}}
+{{- end -}}
+
+{{/* Labels that select the gateway's pods. They never change: a Deployment's selector cannot. */}}
+{{- define "lastcall.gateway.selectorLabels" -}}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: gateway
+{{- end -}}
+
+{{/* Labels of the gateway's objects. */}}
+{{- define "lastcall.gateway.labels" -}}
+{{ include "lastcall.gateway.selectorLabels" . }}
+{{ include "lastcall.labels" . }}
+{{- end -}}
+
+{{- define "lastcall.gateway.serviceAccountName" -}}
+{{- default (ternary (include "lastcall.gateway.name" .) "default" .Values.gateway.serviceAccount.create) .Values.gateway.serviceAccount.name -}}
+{{- end -}}
+
+{{/*
+How long the kubelet lets a leaving pod live: the ceiling of its drain, the quiet time after its last request and 30 s
+in which to say goodbye to what is left and exit. The clock starts at deletion and includes preStop. Never under a
+minute: a new pod's image may be slow to answer its hook.
+*/}}
+{{- define "lastcall.gateway.terminationGracePeriodSeconds" -}}
+{{- $drain := .Values.gateway.config.drain -}}
+{{- max 60 (add (int $drain.ceilingSeconds) (int $drain.settleSeconds) 30) -}}
+{{- end -}}
+
+{{/* A Secret's name: the existing one, else the one that the chart makes of a value, else nothing. */}}
+{{- define "lastcall.gateway.upstreamSecret" -}}
+{{- $key := .Values.gateway.upstreamApiKey -}}
+{{- if $key.existingSecret -}}{{ $key.existingSecret }}
+{{- else if $key.value -}}{{ include "lastcall.gateway.name" . }}-upstream{{ end -}}
+{{- end -}}
+{{- define "lastcall.gateway.clientsSecret" -}}
+{{- $key := .Values.gateway.clientApiKeys -}}
+{{- if $key.existingSecret -}}{{ $key.existingSecret }}
+{{- else if $key.value -}}{{ include "lastcall.gateway.name" . }}-clients{{ end -}}
+{{- end -}}
+
+{{/* The part of the configuration that a running sidecar cannot take over. */}}
+{{- define "lastcall.gateway.fixedConfig" -}}
+{{- $ports := .Values.gateway.ports -}}
+mode: Gateway
+listen:
+  {{- toYaml .Values.gateway.config.listen | nindent 2 }}
+  traffic: {{ printf "0.0.0.0:%d" (int $ports.traffic) | quote }}
+  admin: {{ printf "0.0.0.0:%d" (int $ports.admin) | quote }}
+admin:
+  controlSocket: /run/lastcall/control.sock
+{{- end -}}
+
+{{/* The sidecar's configuration file: the values and what the chart adds. It never holds a secret, only files' names. */}}
+{{- define "lastcall.gateway.config" -}}
+{{- $config := deepCopy .Values.gateway.config -}}
+{{- $_ := set $config "generation" .Release.Revision -}}
+{{- if include "lastcall.gateway.upstreamSecret" . -}}
+{{- $_ := set $config.upstream "apiKeyFile" "/etc/lastcall/upstream/api-key" -}}
+{{- end -}}
+{{- if include "lastcall.gateway.clientsSecret" . -}}
+{{- $_ := set $config "auth" (dict "apiKeysFile" "/etc/lastcall/clients/api-keys") -}}
+{{- end -}}
+{{- toYaml (merge (include "lastcall.gateway.fixedConfig" . | fromYaml) $config) -}}
+{{- end -}}
+
+{{/* What the schema cannot say: combinations of values that contradict each other. */}}
+{{- define "lastcall.gateway.validate" -}}
+{{- $gateway := .Values.gateway -}}
+{{- range $name := list "upstreamApiKey" "clientApiKeys" -}}
+{{- $key := get $gateway $name -}}
+{{- if and $key.existingSecret $key.value -}}
+{{- fail (printf "gateway.%s: give either existingSecret or value, not both." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if eq (int $gateway.ports.traffic) (int $gateway.ports.admin) -}}
+{{- fail "gateway.ports: traffic and admin need two different ports." -}}
+{{- end -}}
+{{- range $gateway.extraEnv -}}
+{{- if regexMatch "^LASTCALL_(MODE|LISTEN|ADMIN__CONTROL|POD|DRAIN)_" .name -}}
+{{- fail (printf "gateway.extraEnv: %s would contradict what the chart makes of gateway.ports and gateway.config: set it there." .name) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $gateway.autoscaling.enabled (gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas)) -}}
+{{- fail "gateway.autoscaling: minReplicas must not be above maxReplicas." -}}
+{{- end -}}
+{{- if and $gateway.ingress.enabled (not $gateway.ingress.hosts) -}}
+{{- fail "gateway.ingress: name at least one host in hosts." -}}
+{{- end -}}
+{{- if and $gateway.httpRoute.enabled (not $gateway.httpRoute.parentRefs) -}}
+{{- fail "gateway.httpRoute: name at least one Gateway in parentRefs." -}}
+{{- end -}}
+{{- if and $gateway.service.nodePort (eq $gateway.service.type "ClusterIP") -}}
+{{- fail "gateway.service.nodePort needs gateway.service.type NodePort or LoadBalancer." -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,1 @@
+"""The chart's manifests, as helm renders them: no cluster needed."""
