@@ -18,7 +18,8 @@ def ask(path: Path, command: dict[str, Any]) -> Iterator[dict[str, Any]]:
         with connection.makefile("rb") as lines:
             for line in lines:
                 report: dict[str, Any] = json.loads(line)
+                done = report["done"]  # before the caller has it, who may take it apart
                 yield report
-                if report["done"]:
+                if done:
                     return
     raise EOFError("the sidecar ended before it answered")
