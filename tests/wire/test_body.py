@@ -223,7 +223,7 @@ def sixty_four_mib(text):
 
 
 @pytest.mark.parametrize("text", ["lorem ipsum dolor sit ", "lörem ipsüm ", "漢字", '\\"\\n\\\\ab'], ids=str.strip)
-def test_64_mib_are_scanned_in_a_third_of_a_second(text):
+def test_64_mib_are_scanned_in_a_fraction_of_a_second(text):
     body = sixty_four_mib(text.encode())
     seconds = []
     for _ in range(3):
@@ -231,7 +231,7 @@ def test_64_mib_are_scanned_in_a_third_of_a_second(text):
         found = scan(body)
         seconds.append(time.process_time() - began)
     assert found.stream
-    assert min(seconds) < 0.33
+    assert min(seconds) < 0.6  # 0.15 on an idle machine; `json` takes 1.2
 
 
 BOMBS = {

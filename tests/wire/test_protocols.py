@@ -165,6 +165,19 @@ def test_then_it_is_what_the_protocol_has_and_nothing_after_the_end(protocol, st
     assert protocol.heartbeat(account) == expected
 
 
+@pytest.mark.parametrize("protocol", [UNKNOWN, CHAT, RESPONSES], ids=["none", "chat", "responses"])
+@pytest.mark.parametrize(
+    ("prefix", "numbered"),
+    [(b"id: 1\n", True), (b": hi\r\nid:1\r\n", True), (b"x: id: 1\n", False), (b"\n", False)],
+    ids=["an id", "an id behind a comment", "no id", "nothing"],
+)
+def test_in_a_stream_with_ids_a_heartbeat_brings_no_empty_line(protocol, prefix, numbered):
+    account = protocol.account()
+    account.feed(prefix + sequences.chat_delta({"content": "id:"}))
+    account.feed(sequences.chat_delta({"content": "b"}))
+    assert protocol.heartbeat(account) == (b": keep-alive\n" if numbered else b": keep-alive\n\n")
+
+
 def test_the_anthropic_sdk_reads_over_heartbeats():
     heartbeats = [ANTHROPIC.heartbeat(ANTHROPIC.account())]
     account = ANTHROPIC.account()

@@ -22,7 +22,11 @@ MAX_KEPT_BYTES = 64 * 1024
 #: Names and reasons of the upstream's end up in log lines: this much of them.
 _MAX_WORD_CHARS = 64
 
+#: The empty line is for clients that take a stream apart at those, and would lose the event behind a mere comment line.
 _COMMENT_HEARTBEAT = b": keep-alive\n\n"
+#: OpenAI's SDK takes an empty line for an event once the stream has had an `id`, and fails on its empty data.
+_COMMENT_LINE_HEARTBEAT = b": keep-alive\n"
+_ID_LINE = re.compile(rb"(?:^|[\r\n])id:")
 _EVENT_LINE = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
 _DATA_TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]+)"')
 
@@ -81,6 +85,7 @@ class Account:
         "_last_block",
         "error",
         "first_content",
+        "has_ids",
         "input_tokens",
         "output_chars",
         "output_tokens",
@@ -99,6 +104,8 @@ class Account:
         self.error: str | None = None
         #: The protocol's first event has gone by.
         self.started = False
+        #: The stream numbers its events.
+        self.has_ids = False
         #: Content of the answer has gone by.
         self.first_content = False
         self.input_tokens: int | None = None
@@ -121,7 +128,9 @@ class Account:
     def feed(self, block: bytes) -> None:
         """Take bytes that left the `Framer`: mostly whole events, though any split is understood."""
         self._last_block = block
-        self.started = True
+        if block and not self.started:
+            self.started = True
+            self.has_ids = _ID_LINE.search(block) is not None
 
 
 class EventAccount(Account, ABC):
@@ -143,6 +152,7 @@ class EventAccount(Account, ABC):
 
     def _read(self, block: bytes) -> None:
         for event in self._decoder.feed(block):
+            self.has_ids = self.has_ids or bool(event.id)
             if not self.terminal:
                 self._take(event)
         self._eager = self._count_output or not self.first_content or self._decoder.pending
@@ -181,7 +191,9 @@ class Protocol(ABC):
 
     def heartbeat(self, account: Account) -> bytes:
         """Return what keeps the client patient; nothing once the terminal event has gone by."""
-        return b"" if account.terminal else _COMMENT_HEARTBEAT
+        if account.terminal:
+            return b""
+        return _COMMENT_LINE_HEARTBEAT if account.has_ids else _COMMENT_HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True)
