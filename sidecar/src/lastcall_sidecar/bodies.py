@@ -152,6 +152,7 @@ class _Passing(httpx.AsyncByteStream):
         self._exchange = exchange
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b""  # sends the head: an upstream may answer before the client's first byte
         more = True
         while more:
             self._exchange.timers.stop(Clock.UPLOAD)

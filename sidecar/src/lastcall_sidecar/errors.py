@@ -14,7 +14,7 @@ class LastcallError(Exception):
     """Everything that this package raises on purpose."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: contextlib sets the traceback of what passes through it
 class Refusal(LastcallError):  # noqa: N818 - it is no failure of ours
     """A request that we do not serve, or not to its end."""
 
@@ -25,7 +25,7 @@ class Refusal(LastcallError):  # noqa: N818 - it is no failure of ours
     retry_after_seconds: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)  # not frozen: contextlib sets the traceback of what passes through it
 class UpstreamFailure(LastcallError):  # noqa: N818 - the name says whose failure it is
     """The upstream could not be reached, broke its protocol, or took too long."""
 

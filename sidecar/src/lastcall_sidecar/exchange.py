@@ -82,8 +82,9 @@ class Exchange:
         draining: Callable[[], bool],
     ) -> None:
         self.scope = scope
-        self.headers: Headers = scope["headers"]
-        self.header: dict[bytes, bytes] = dict(self.headers)
+        #: As they came, and by lower-case name.
+        self.headers: Headers = scope["extensions"].get("lastcall.headers", scope["headers"])
+        self.header: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = request_id
         self.route = route
         self.ticket = ticket

@@ -50,6 +50,11 @@ class Pipeline:
         self._reports = reports
         self._under_way: set[Exchange] = set()
 
+    @property
+    def draining(self) -> bool:
+        """Whether new work is no longer wanted."""
+        return self._drains.draining
+
     async def serve(
         self, route: Route, target: bytes, scope: dict[str, Any], receive: Receive, send: Send, extra: Headers
     ) -> None:
@@ -66,7 +71,7 @@ class Pipeline:
             gauge=self._gauge,
             ticket=ticket,
             settings=self._live.settings,
-            draining=lambda: self._drains.draining,
+            draining=lambda: self.draining,
         )
         exchange.extra_headers += extra
         self._under_way.add(exchange)
@@ -104,6 +109,12 @@ class Pipeline:
             exchange.cause = failure.cause if isinstance(failure, UpstreamFailure) else None
             await tell(exchange, failure)
             return Outcome.REFUSED if isinstance(failure, Refusal) else Outcome.FAILED
+        except Exception:
+            exchange.over()
+            exchange.failure = "a bug of ours"
+            log.exception("a bug ended a request", request_id=exchange.request_id)
+            await tell(exchange, Refusal(500, ErrorKind.API, "the proxy failed; its log says why"))
+            return Outcome.FAILED
         return Outcome.COMPLETED if exchange.ended_well else Outcome.FAILED
 
     async def _answer(self, exchange: Exchange, target: bytes) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 FRAMING_LINE = re.compile(rb"^(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 OURS_TO_CLOSE = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
 
 
@@ -64,6 +65,7 @@ class Requests(TaskGroup):
         extensions: dict[str, Any] = cast("HTTPScope", scope)["extensions"]
         extensions["lastcall.connection"] = self._connection
         extensions["lastcall.target"] = protocol.target
+        extensions["lastcall.headers"] = protocol.raw_headers
 
         async def receive() -> ASGIReceiveEvent:
             if protocol.connection.they_are_waiting_for_100_continue:
@@ -115,6 +117,8 @@ class StrictHTTP1(H11Protocol):
         self._body_left: int | None = None
         #: The request's target as it came: ASGI's path and query lose a `?` with nothing behind it.
         self.target = b""
+        #: Its headers in the client's own spelling.
+        self.raw_headers: list[tuple[bytes, bytes]] = []
 
     # What comes in.
 
@@ -182,6 +186,7 @@ class StrictHTTP1(H11Protocol):
     async def _create_stream(self, request: h11.Request) -> None:
         self._body_left = None
         self.target = request.target
+        self.raw_headers = request.headers.raw_items()
         self.stream = HTTPStream(
             self.app,
             self.config,
@@ -222,21 +227,29 @@ class StrictHTTP1(H11Protocol):
             await super().stream_send(event)
 
     async def _send_head(self, event: Response) -> None:
-        headers = list(event.headers)
-        names = {name.lower() for name, _ in headers}
-        if b"date" not in names:
-            headers.append((b"date", http_date()))
+        """Send the head. h11 sees, and decides by, the headers that frame the answer; the others are only joined."""
+        framing, others, dated = [], [], False
+        for name, value in event.headers:
+            lower = name.lower()
+            if lower in FRAMING:
+                framing.append((lower, value))
+                if lower == b"content-length":
+                    self._body_left = int(value)
+            else:
+                dated = dated or lower == b"date"
+                others.append(b"%b: %b\r\n" % (name, value))
+        if not dated:
+            others.append(b"date: %b\r\n" % http_date())
         unread = self.connection.their_state is h11.SEND_BODY and event.status_code >= 400
-        if (self._close_after or unread) and b"connection" not in names:
-            headers.append((b"connection", b"close"))
-        for name, value in headers:
-            if name.lower() == b"content-length":
-                self._body_left = int(value)
-        head = self.connection.send(
-            h11.Response(headers=headers, status_code=event.status_code, reason=REASONS.get(event.status_code, b""))
-        )
+        if (self._close_after or unread) and not any(name == b"connection" for name, _ in framing):
+            framing.append((b"connection", b"close"))
+        joined = b"".join(others)
+        if joined.count(b"\n") != len(others) or joined.count(b"\r") != len(others) or b"\0" in joined:
+            raise h11.LocalProtocolError("a header of the answer holds a line end")
+        reason = REASONS.get(event.status_code, b"")
+        head = self.connection.send(h11.Response(headers=framing, status_code=event.status_code, reason=reason))
         self._chunked = b"\r\ntransfer-encoding: chunked\r\n" in head.lower()
-        await self.send(RawData(data=head))
+        await self.send(RawData(data=head[:-2] + joined + b"\r\n"))
 
     async def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
