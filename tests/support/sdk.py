@@ -1,11 +1,15 @@
 """The real `anthropic` SDK, set up so that nothing of the machine changes it, and results in a comparable form."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import anthropic
 import httpx
+
+from tests.support.fake import FakeProcess
+from tests.support.sidecar_process import SidecarProcess, merged
 
 API_KEY = "sk-ant-test-0000"
 MODEL = "claude-sonnet-4-6"
@@ -68,3 +72,32 @@ def told(found: Any) -> Any:
     if isinstance(found, list | tuple):
         return [told(item) for item in found]
     return found.to_dict(mode="json") if hasattr(found, "to_dict") else found
+
+
+@dataclass(frozen=True)
+class Ways:
+    """The same fake LLM, reached directly and through a sidecar."""
+
+    fake: FakeProcess
+    sidecar: SidecarProcess
+
+    @property
+    def direct_url(self) -> str:
+        return self.fake.url
+
+    @property
+    def sidecar_url(self) -> str:
+        return self.sidecar.url
+
+    def url(self, way: str) -> str:
+        """The base URL of "direct" or "sidecar"."""
+        return {"direct": self.direct_url, "sidecar": self.sidecar_url}[way]
+
+
+@contextlib.contextmanager
+def both_ways(settings: Mapping[str, Any] | None = None) -> Iterator[Ways]:
+    """Start a fake LLM and a sidecar in front of it."""
+    with FakeProcess() as fake:
+        given = merged({"upstream": {"url": fake.url}}, settings or {})
+        with SidecarProcess(given) as sidecar:
+            yield Ways(fake, sidecar)

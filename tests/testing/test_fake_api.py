@@ -145,6 +145,12 @@ async def test_errors_have_the_vendors_shape(fake, body, headers, status, kind):
     assert answer.head.get("retry-after") == ("7" if status == 429 else None)
 
 
+async def test_a_body_that_is_too_large_is_refused_before_it_is_sent(fake):
+    async with await RawClient.connect(fake) as client:
+        await client.request("POST", "/v1/messages", [*HEADERS, ("content-length", "33554433")])
+        assert (await client.answer()).head.status == 413
+
+
 async def test_a_bearer_token_is_a_key_and_no_key_may_be_allowed(fake):
     assert (await post(fake, asked(), headers=[("authorization", "Bearer t"), *HEADERS[1:]])).head.status == 200
     async with fake_in_loop(Options(require_key=False)) as open_fake:
@@ -190,6 +196,8 @@ async def test_a_spoiled_answer_lacks_what_it_should(fake, directive, stream, en
         *kept, last = [event for _, event in answer.events()]
         assert last.startswith(b"event: error\n")
         assert kept == [event for _, event in whole.events()][:4]
+    elif directive == "misbehave=no_message_stop":
+        assert [event for _, event in answer.events()] == [event for _, event in whole.events()][:-1]
     else:
         assert whole.body.startswith(answer.body)
         after = directive.partition("after=")[2].split(" ")[0]

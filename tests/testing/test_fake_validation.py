@@ -106,8 +106,10 @@ def test_a_bad_request_is_refused_with_a_sentence(request_, status, words):
 
 def test_counting_needs_no_max_tokens():
     message_request(without("max_tokens"), counting=True)
-    with pytest.raises(FakeError):
-        message_request(GOOD | {"messages": []}, counting=True)
+    with pytest.raises(FakeError, match="max_tokens: Extra inputs"):
+        message_request(GOOD, counting=True)
+    with pytest.raises(FakeError, match="at least one"):
+        message_request(without("max_tokens") | {"messages": []}, counting=True)
 
 
 @pytest.mark.parametrize(

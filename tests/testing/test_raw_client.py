@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 
 import pytest
 from tests.support.raw_client import End, NoAnswerError, RawClient
@@ -116,6 +117,23 @@ async def test_each_event_has_the_time_at_which_it_was_whole(eol):
         assert all(arrival <= later for arrival, later in zip(arrivals, opened[1:], strict=False))
 
 
+async def test_bytes_have_the_time_at_which_they_came_not_the_one_at_which_they_were_asked_for():
+    first, second = asyncio.Event(), asyncio.Event()
+    parts = [wait(first), send(b"3\r\nabc"), wait(second), send(b"\r\n3\r\ndef\r\n", LAST_CHUNK)]
+    script = steps(read_request(), send(sse_head()), *parts)
+    async with ScriptedUpstream(script) as upstream, await RawClient.connect(upstream.url) as client:
+        await client.request("GET", "/")
+        answer = await client.begin()
+        first.set()
+        await soon(lambda: client.unread_bytes == 6, "the first part has come")
+        between = time.monotonic()
+        second.set()
+        await soon(lambda: client.unread_bytes > 20, "the second part has come")
+        await client.finish(answer)
+        (one, _), (two, _) = answer.arrivals
+        assert one < between < two
+
+
 async def test_informational_heads_are_kept_apart():
     script = steps(read_request(), send(head("100 Continue"), json_response(b"{}")))
     async with ScriptedUpstream(script) as upstream, await RawClient.connect(upstream.url) as client:
@@ -140,7 +158,10 @@ async def test_a_client_that_does_not_read_holds_the_server_up():
         answer = await client.begin()
         connection = await upstream.connection()
         await soon(lambda: not connection._writable.is_set(), "the server is held up")
-        assert connection.bytes_sent < 20_000_000
+        held_at = connection.bytes_sent
+        await asyncio.sleep(0.2)
+        assert connection.bytes_sent - held_at < 1_000_000
+        assert client.unread_bytes < 500_000
         got = await client.read_slowly(1000, 0.5)
         assert 300 <= len(got) <= 600
         assert answer.body == b""

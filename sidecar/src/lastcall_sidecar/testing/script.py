@@ -33,7 +33,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that an answer depends on. `events` counts the content deltas over all blocks (thinking takes two or more)."""
+    """All that an answer depends on. `events` counts the content deltas of all blocks; thinking takes two at least."""
 
     seed: int
     model: str

@@ -20,6 +20,8 @@ _KNOWN_FIELDS = (
 )
 #: Every field that a request may have.
 FIELDS = frozenset(_KNOWN_FIELDS.split())
+#: Those that make no sense where only tokens are counted.
+_NOT_COUNTED = frozenset({"max_tokens", "stream", "temperature", "top_k", "top_p", "metadata", "stop_sequences"})
 _USER_BLOCKS = "text image document tool_result search_result container_upload tool_reference"
 _ASSISTANT_BLOCKS = (
     "text thinking redacted_thinking tool_use server_tool_use web_search_tool_result web_fetch_tool_result "
@@ -48,7 +50,7 @@ def load(body: bytes) -> dict[str, Any]:
 def message_request(request: Mapping[str, Any], *, counting: bool = False) -> None:
     """Check a request for a message, or for the tokens of one (`counting`: no `max_tokens` there)."""
     for name in request:
-        if name not in FIELDS:
+        if name not in FIELDS or (counting and name in _NOT_COUNTED):
             raise FakeError(400, f"{name}: Extra inputs are not permitted")
     for name in ("model", "messages", *(() if counting else ("max_tokens",))):
         if name not in request:
