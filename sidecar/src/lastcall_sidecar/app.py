@@ -37,24 +37,36 @@ class Traffic:
         settings = self._live.settings
         header = dict(scope["headers"])
         extra: Headers = []
+        ours = _last_answer(send) if self._pipeline.draining else send
         try:
             target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
             if settings.mode is not Mode.INGRESS:
                 extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
                 if extra and is_preflight(scope["method"], header):
-                    await answer(send, 204, [*extra, *PREFLIGHT_HEADERS], b"")
+                    await answer(ours, 204, [*extra, *PREFLIGHT_HEADERS], b"")
                     return
             way = resolve(settings, scope["method"], target.path)
         except TargetError as error:
-            await refuse(send, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)))
+            await refuse(ours, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)))
         except Refusal as refusal:
-            await refuse(send, refusal)
+            await refuse(ours, refusal)
         else:
             if way is None:
-                await self._own(scope, receive, send)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
+                await self._own(scope, receive, ours)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
             else:
                 raw = target.raw if way.upstream_path == target.path else _renamed(target.raw, target.path, way)
                 await self._pipeline.serve(way, raw, scope, receive, send, extra)
+
+
+def _last_answer(send: Send) -> Send:
+    """Ask the client to take its next request elsewhere: for answers that do not come from the pipeline, which asks."""
+
+    async def asking(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return asking
 
 
 def _renamed(raw: bytes, path: str, way: Route) -> bytes:
