@@ -8,10 +8,12 @@
 
 `settings` is the configuration file's content; ports, control socket, mode Gateway and provider Anthropic are filled in
 where it says nothing. Everything blocks: in a coroutine whose event loop serves the upstream, or a client, use
-`asyncio.to_thread(sidecar.wait)`. Of the environment, what would change the sidecar's behavior is left out.
+`asyncio.to_thread(sidecar.wait)`. Of the environment, what would change the sidecar's behavior is left out; only
+`LASTCALL_TEST_LOOP` (uvloop, asyncio) chooses its event loop.
 """
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -24,6 +26,9 @@ from typing import Any
 from tests.support.fake import get_json
 from tests.support.process import Program, free_port
 from tests.support.waiting import eventually
+
+#: The event loop under test: `make test` runs everything with each.
+TEST_LOOP = os.environ.get("LASTCALL_TEST_LOOP", "auto")
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,7 +67,7 @@ class SidecarProcess(Program):
             },
             settings or {},
         )
-        self.command = [*self._module, "serve", "--config", str(self.config_file)]
+        self.command = [*self._module, "serve", "--loop", TEST_LOOP, "--config", str(self.config_file)]
         self.write_config()
 
     @property
