@@ -4,6 +4,7 @@ Both listeners ask here before anything else, except the traffic listener of an 
 and so is this question.
 """
 
+import functools
 from urllib.parse import urlsplit
 
 from .errors import Refusal
@@ -20,7 +21,7 @@ def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopba
 
     Errors: Refusal (403).
     """
-    if loopback and not is_loopback(_hostname(header.get(b"host", b"").decode("latin-1"))):
+    if loopback and not _names_loopback(header.get(b"host", b"")):
         raise Refusal(403, ErrorKind.PERMISSION, "this listener is bound to loopback; the Host must be a loopback name")
     origin = header.get(b"origin", b"").decode("latin-1")
     if origin and origin in origins:
@@ -49,8 +50,9 @@ PREFLIGHT_HEADERS: Headers = [
 ]
 
 
-def _hostname(host: str) -> str:
+@functools.lru_cache(maxsize=64)
+def _names_loopback(host: bytes) -> bool:
     try:
-        return urlsplit(f"//{host}").hostname or ""
+        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
     except ValueError:
-        return ""
+        return False

@@ -249,7 +249,7 @@ class StrictHTTP1(H11Protocol):
         reason = REASONS.get(event.status_code, b"")
         head = self.connection.send(h11.Response(headers=framing, status_code=event.status_code, reason=reason))
         self._chunked = b"\r\ntransfer-encoding: chunked\r\n" in head.lower()
-        await self.send(RawData(data=head[:-2] + joined + b"\r\n"))
+        self._owner.hold(head[:-2] + joined + b"\r\n")
 
     async def send_continue(self) -> None:
         """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
