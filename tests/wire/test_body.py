@@ -1,5 +1,6 @@
 """What is read of a request's body, and everything that makes it none."""
 
+import hashlib
 import json
 import sys
 import time
@@ -225,13 +226,20 @@ def sixty_four_mib(text):
 @pytest.mark.parametrize("text", ["lorem ipsum dolor sit ", "lörem ipsüm ", "漢字", '\\"\\n\\\\ab'], ids=str.strip)
 def test_64_mib_are_scanned_in_a_fraction_of_a_second(text):
     body = sixty_four_mib(text.encode())
+    assert scan(body).stream
+    # 0.15 s on an idle machine, where MD5 takes 0.1 and `json` 1.2; on a busy one, all take longer.
+    allowed = max(0.3, 4 * cpu_seconds(lambda: hashlib.md5(body, usedforsecurity=False)))
+    assert cpu_seconds(lambda: scan(body)) < allowed
+
+
+def cpu_seconds(work):
+    """The shortest of three."""
     seconds = []
     for _ in range(3):
         began = time.process_time()
-        found = scan(body)
+        work()
         seconds.append(time.process_time() - began)
-    assert found.stream
-    assert min(seconds) < 0.6  # 0.15 on an idle machine; `json` takes 1.2
+    return min(seconds)
 
 
 BOMBS = {

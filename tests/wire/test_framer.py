@@ -102,6 +102,21 @@ def test_what_is_inserted_while_insertable_arrives_and_changes_no_event(chunks, 
     assert theirs == [(event.event, event.data) for event in Decoder().feed(plain + tail)]
 
 
+@pytest.mark.parametrize(
+    ("chunks", "left"),
+    [
+        ([b": c", b"\ndata: a\rdata: b"], b": c\n"),
+        ([b": c", b"\rdata: a\ndata: b"], b": c\r"),
+        ([b": c", b" d\r\ndata: a\r\n: e\r\n"], b": c d\r\n"),
+        ([b": c\r", b"\n: d\n: e"], b": c\r\n: d\n"),
+        ([b"data: a\r\r", b"\ndata: b\n"], b"data: a\r\r\n"),
+    ],
+    ids=["LF", "CR", "CRLF", "a CRLF in two", "an empty CRLF line in two"],
+)
+def test_behind_a_comment_an_event_waits(chunks, left):
+    assert feed_all(Framer(), chunks) == left
+
+
 def test_half_a_bom_allows_no_insertion():
     framer = Framer()
     assert framer.feed(BOM[:1]) == b""

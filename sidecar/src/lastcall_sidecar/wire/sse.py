@@ -117,13 +117,13 @@ class Framer:
         cut = self._boundary(chunk)
         if cut:
             self._tail = _Tail.EMPTY
-        elif self._tail is _Tail.EMPTY and self._last == _CR and chunk[0] == _LF:
-            cut = 1  # the second half of the line end that has left
+        elif self._tail is _Tail.EMPTY and chunk[0] == _LF:
+            cut = 1  # no empty line: the second half of a CRLF, whose CR has left
         elif self._tail is _Tail.COMMENT:
             cut = _line_end(chunk, 0)
             if cut:
                 self._tail = _Tail.EMPTY
-        if self._tail is _Tail.EMPTY and cut < len(chunk):
+        if self._tail is _Tail.EMPTY:
             cut = self._pass_comments(chunk, cut)
         self._last = chunk[-1]
         return self._cut(chunk, cut)
