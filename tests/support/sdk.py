@@ -98,6 +98,6 @@ class Ways:
 def both_ways(settings: Mapping[str, Any] | None = None) -> Iterator[Ways]:
     """Start a fake LLM and a sidecar in front of it."""
     with FakeProcess() as fake:
-        given = merged({"upstream": {"url": fake.url}}, settings or {})
+        given = merged({"upstream": {"url": fake.url}, "drain": {"settleSeconds": 0}}, settings or {})
         with SidecarProcess(given) as sidecar:
             yield Ways(fake, sidecar)
