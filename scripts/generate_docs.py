@@ -35,6 +35,8 @@ The variables above win over the file. Only names with `__` are read: Kubernetes
 like in every pod where there is a Service of that name. Lists are separated by commas. One that is misspelled is warned
 about; one with a bad value is an error.
 
+`LASTCALL_POD__NAME` and `LASTCALL_POD__UID` say which pod this is (the chart and the operator set them).
+
 Variables of two older proxies are understood where ours is not set:
 
 {aliases}

@@ -20,14 +20,7 @@ from .shape import show
 #: The longest path of a unix socket: `sun_path` on Linux without its final NUL.
 MAX_SOCKET_PATH_BYTES = 107
 #: What cannot change while the process runs.
-RESTART = (
-    "mode",
-    "listen.traffic",
-    "listen.admin",
-    "listen.keepAliveSeconds",
-    "listen.corsOrigins",
-    "admin.controlSocket",
-)
+RESTART = ("mode", "listen.traffic", "listen.admin", "logs.level", "logs.format", "admin.controlSocket")
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 _PEM = re.compile(r"\s*-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s*-----END PUBLIC KEY-----\s*")
@@ -78,7 +71,7 @@ def findings(settings: Settings, given: Collection[str]) -> Iterator[Finding]:
     socket = settings.admin.control_socket
     if "\0" in socket or not PurePosixPath(socket).is_absolute():
         yield Finding("admin.controlSocket", "must be an absolute path")
-    elif len(socket.encode("utf-8", "surrogateescape")) > MAX_SOCKET_PATH_BYTES:
+    elif len(socket.encode()) > MAX_SOCKET_PATH_BYTES:
         what = f"must be at most {MAX_SOCKET_PATH_BYTES} bytes long: the kernel takes no longer path for a socket"
         yield Finding("admin.controlSocket", what)
 
@@ -108,7 +101,7 @@ def warnings(settings: Settings) -> Iterator[str]:
 
 
 def frozen_changes(before: Settings, after: Settings) -> Iterator[Finding]:
-    """What differs and cannot change while the process runs: where it stands, and what it listens on."""
+    """What differs and cannot change while the process runs: where it stands, listens and logs."""
     old, new = (msgspec.to_builtins(settings) for settings in (before, after))
     for path in RESTART:
         section, _, key = path.partition(".")

@@ -27,6 +27,9 @@ def _integer(text: str) -> int | str:
     return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
 
 
+#: Where a problem is that concerns all of it.
+WHOLE = "the file"
+
 _TAG = "tag:yaml.org,2002:"
 #: Plain scalars by YAML 1.2's core schema, tried in this order.
 _SCALARS: tuple[tuple[str, re.Pattern[str], Callable[[str], Any]], ...] = (
@@ -86,14 +89,14 @@ class _Loader(yaml.SafeLoader):
 
 
 def _value(node: Node, path: str, document: Document) -> Any:
-    document.lines[path] = node.start_mark.line + 1
+    document.lines[path or WHOLE] = node.start_mark.line + 1
     if isinstance(node, MappingNode) and node.tag == _TAG + "map":
         return dict(_pairs(node, path, document))
     if isinstance(node, SequenceNode) and node.tag == _TAG + "seq":
         return [_value(item, f"{path}[{index}]", document) for index, item in enumerate(node.value)]
     if isinstance(node, ScalarNode) and node.tag == _TAG + "str":
         return _scalar(node)
-    document.problems.append(Problem(path or "the file", f"the tag {node.tag} is not understood", _line(node)))
+    document.problems.append(Problem(path or WHOLE, f"the tag {node.tag} is not understood", _line(node)))
     return None
 
 
@@ -102,7 +105,7 @@ def _pairs(node: MappingNode, path: str, document: Document) -> Iterator[tuple[s
     for key_node, value_node in node.value:
         key = _scalar(key_node) if isinstance(key_node, ScalarNode) else None
         if not isinstance(key, str) or not key.isprintable() or len(key) > MAX_KEY_CHARS:
-            document.problems.append(Problem(path or "the file", "a key must be short text", _line(key_node)))
+            document.problems.append(Problem(path or WHOLE, "a key must be short text", _line(key_node)))
             continue
         place = join(path, key)
         if key in seen:
@@ -132,6 +135,8 @@ def _line(node: Node) -> int:
 def _syntax(name: str, error: yaml.MarkedYAMLError) -> Problem:
     mark = error.problem_mark or error.context_mark
     what = error.problem or error.context or "not YAML"
-    if "'\\t'" in what:
+    if error.context == "expected a single document in the stream":
+        what = "a second document; there must be one"
+    elif "'\\t'" in what:
         what = "a tab; YAML is indented with spaces"
     return Problem(name, what, None if mark is None else mark.line + 1)

@@ -27,6 +27,8 @@ SECRETS: Mapping[str, str] = {
     "LASTCALL_AUTH__API_KEYS": "auth.apiKeys",
     "LASTCALL_ADMIN__TOKEN": "admin.token",
 }
+#: Who we are, by the downward API: read at the start, no part of the configuration.
+IDENTITY = frozenset({"LASTCALL_POD__NAME", "LASTCALL_POD__UID"})
 _WORDS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
@@ -78,7 +80,7 @@ def overlay(environ: Mapping[str, str]) -> Overlay:
             result.secrets[SECRETS[name]] = name, text
         elif name in known:
             _put(result, known[name], name, _typed(text.strip(), known[name][2]))
-        elif name.startswith(PREFIX) and "__" in name:
+        elif name.startswith(PREFIX) and "__" in name and name not in IDENTITY:
             result.warnings.append(f"{name} is not a setting: {_why_not(name, [*known, *SECRETS])}")
         elif name in {PREFIX + "MODE", PREFIX + "GENERATION"}:
             result.warnings.append(f"{name} is not read: only names with __ are; it can be set in the file")

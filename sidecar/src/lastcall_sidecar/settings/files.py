@@ -4,7 +4,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterable
-from pathlib import Path
 
 #: No file that a configuration names is larger.
 MAX_BYTES = 1024 * 1024
@@ -42,12 +41,15 @@ class Files:
 
 
 def _read(path: str) -> bytes:
-    # Not blocking: opening a named pipe would wait for a writer.
-    descriptor = os.open(Path(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    with os.fdopen(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    with open(path, "rb", opener=_open) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise ValueError("it is not a regular file")
         content = file.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES} bytes")
     return content
+
+
+def _open(path: str, flags: int) -> int:
+    # Not blocking: opening a named pipe would wait for a writer.
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -41,7 +41,7 @@ def _is(**properties: Any) -> dict[str, Any]:
 
 def _inline(part: Any, definitions: dict[str, Any]) -> Any:
     """Put each definition where it is referred to; what is said there (a description, a default) wins."""
-    if isinstance(part, list):
+    if isinstance(part, list | tuple):
         return [_inline(item, definitions) for item in part]
     if not isinstance(part, dict):
         return part

@@ -58,7 +58,7 @@ def api_keys(entries: Iterable[str]) -> tuple[tuple[ApiKey, ...], list[str]]:
             continue
         named = _NAMED.fullmatch(text)
         name, key = named.groups() if named else (f"key-{number}", text)
-        if not _VISIBLE.fullmatch(key):
+        if not _VISIBLE.fullmatch(key) or key.endswith(":"):  # a name whose key was left out
             faults.append(f"entry {number} is no key: visible ASCII characters without blanks, or NAME: KEY")
             continue
         digest = hashlib.sha256(key.encode("ascii")).digest()

@@ -99,9 +99,20 @@ def user_control_socket(environ: Mapping[str, str]) -> str:
     return f"/tmp/lastcall-{os.getuid()}/control.sock"  # noqa: S108 - the same in every shell; its folder is made 0700
 
 
-def control_socket_candidates(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Where a sidecar's control socket may be, best first, for commands that were given no configuration file."""
+def control_socket_candidates(environ: Mapping[str, str], path: Path | None = None) -> tuple[str, ...]:
+    """Where a sidecar's control socket may be, best first, for the commands that use it.
+
+    Never fails: a pod must be drained although its configuration has become unusable since it started.
+    """
     named = environ.get("LASTCALL_ADMIN__CONTROL_SOCKET", "").strip()
+    if not named and path is not None:
+        try:
+            value = parse(Files().read(str(path)), str(path)).value
+        except ValueError:
+            value = None
+        admin = value.get("admin") if isinstance(value, dict) else None
+        socket = admin.get("controlSocket") if isinstance(admin, dict) else None
+        named = socket if isinstance(socket, str) else Settings().admin.control_socket
     return (named,) if named else (Settings().admin.control_socket, user_control_socket(environ))
 
 

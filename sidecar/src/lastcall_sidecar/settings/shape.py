@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 from msgspec import inspect as types
 
-from .document import join
+from .document import WHOLE, join
 from .problems import Problem
 
 T = TypeVar("T", bound=Struct)
@@ -55,7 +55,7 @@ def build(cls: type[T], value: object, path: str = "") -> tuple[T, list[Problem]
     if value is None:  # a section with all its lines commented out
         value = {}
     if not isinstance(value, Mapping):
-        return cls(), [Problem(path or "the file", f"must be a mapping of settings, not {show(value)}")]
+        return cls(), [Problem(path or WHOLE, f"must be a mapping of settings, not {show(value)}")]
     by_name = {item.encode_name: item for item in msgspec.structs.fields(cls)}
     problems: list[Problem] = []
     made: dict[str, Any] = {}
@@ -69,9 +69,11 @@ def build(cls: type[T], value: object, path: str = "") -> tuple[T, list[Problem]
             problems += inner
         else:
             try:
-                made[item.name] = msgspec.convert(given, item.type)
+                made[item.name] = msgspec.convert(_encodable(given), item.type)
             except msgspec.ValidationError:
                 problems.append(Problem(place, _wrong(place, given, item.type)))
+            except UnicodeEncodeError:
+                problems.append(Problem(place, "must be Unicode text; it holds half a surrogate pair"))
     return cls(**made), problems
 
 
@@ -102,6 +104,17 @@ def show(value: object) -> str:
             return "a list"
         case _:
             return str(value)
+
+
+def _encodable(value: Any) -> Any:
+    """The value, if its text can be written as UTF-8; escapes in YAML and bytes in the environment may not.
+
+    Errors: UnicodeEncodeError.
+    """
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            text.encode()
+    return value
 
 
 def _plain(name: str) -> str:
