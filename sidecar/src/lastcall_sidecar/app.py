@@ -12,12 +12,13 @@ from quart import Quart
 from .errors import Refusal
 from .exchange import Headers, Receive, Send
 from .guard import PREFLIGHT_HEADERS, check_browser, is_preflight
+from .ids import new_request_id
 from .live import Live
 from .pipeline import Pipeline
-from .routing import resolve
+from .routing import protocol_of, resolve
 from .settings import Mode
 from .wire.anthropic import ANTHROPIC
-from .wire.protocol import ErrorKind, Route
+from .wire.protocol import ErrorKind, Protocol, Route
 from .wire.target import TargetError, parse
 
 ASGI = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
@@ -38,6 +39,7 @@ class Traffic:
         header = dict(scope["headers"])
         extra: Headers = []
         ours = _last_answer(send) if self._pipeline.draining else send
+        protocol: Protocol = ANTHROPIC
         try:
             target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
             if settings.mode is not Mode.INGRESS:
@@ -45,11 +47,12 @@ class Traffic:
                 if extra and is_preflight(scope["method"], header):
                     await answer(ours, 204, [*extra, *PREFLIGHT_HEADERS], b"")
                     return
+            protocol = protocol_of(scope["method"], target.path)
             way = resolve(settings, scope["method"], target.path)
         except TargetError as error:
-            await refuse(ours, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)))
+            await refuse(ours, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)), protocol)
         except Refusal as refusal:
-            await refuse(ours, refusal)
+            await refuse(ours, refusal, protocol)
         else:
             if way is None:
                 await self._own(scope, receive, ours)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
@@ -87,14 +90,14 @@ class Guarded:
         try:
             check_browser(dict(scope["headers"]), origins=origins, loopback=self._loopback)
         except Refusal as refusal:
-            await refuse(send, refusal)
+            await refuse(send, refusal, ANTHROPIC)
         else:
             await self._own(scope, receive, send)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
 
 
-async def refuse(send: Send, refusal: Refusal) -> None:
-    """Answer where no request of ours has begun: in Anthropic's shape."""
-    body = ANTHROPIC.error_body(refusal.status, refusal.kind, refusal.message, "")
+async def refuse(send: Send, refusal: Refusal, protocol: Protocol) -> None:
+    """Answer where no request of ours has begun."""
+    body = protocol.error_body(refusal.status, refusal.kind, refusal.message, new_request_id())
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await answer(send, refusal.status, headers, body)
 

@@ -169,6 +169,11 @@ class Exchange:
         return b"text/event-stream" in self.header.get(b"accept", b"")
 
     @property
+    def protocol_over(self) -> bool:
+        """Whether the stream's terminal event has gone by."""
+        return self.account is not None and self.account.terminal
+
+    @property
     def ended_well(self) -> bool:
         """Whether a relayed answer is whole, and not a stream that ended in the upstream's own error event."""
         return self.account is None or self.account.error is None

@@ -94,6 +94,14 @@ def _upstream_late(stop: Stop, settings: Settings) -> str:
             return f"the upstream sent nothing for {limits.stall_timeout_seconds} s (limits.stallTimeoutSeconds)"
 
 
+async def end(exchange: Exchange) -> None:
+    """End an answer properly to which nothing is missing."""
+    if not exchange.finished:
+        with suppress(TimeoutError, OSError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await exchange.send_body(b"", more=False)
+
+
 async def tell(exchange: Exchange, failure: Refusal | UpstreamFailure | Farewell) -> None:
     """Tell the client, as far as it can still be told."""
     retry_after = failure.retry_after_seconds if isinstance(failure, Refusal) else None

@@ -19,7 +19,7 @@ from .core.timers import Clock
 from .drain_loop import DrainLoop
 from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange, Headers, Receive, Send, Stop
-from .farewell import farewell, tell
+from .farewell import end, farewell, tell
 from .ids import new_request_id
 from .intake import Outgoing, admit, outgoing
 from .live import Live
@@ -96,6 +96,10 @@ class Pipeline:
                 raise
             task.uncancel()
             exchange.over()
+            if exchange.protocol_over:
+                # The client has all that its protocol gives; only the connection's own end was still to come.
+                await end(exchange)
+                return _verdict(exchange)
             words = farewell(exchange.stopped, exchange.settings)
             exchange.failure = words.message
             if exchange.stopped is Stop.WRITE_STALL:
@@ -115,7 +119,7 @@ class Pipeline:
             log.exception("a bug ended a request", request_id=exchange.request_id)
             await tell(exchange, Refusal(500, ErrorKind.API, "the proxy failed; its log says why"))
             return Outcome.FAILED
-        return Outcome.COMPLETED if exchange.ended_well else Outcome.FAILED
+        return _verdict(exchange)
 
     async def _answer(self, exchange: Exchange, target: bytes) -> None:
         """The way itself."""
@@ -149,6 +153,11 @@ class Pipeline:
                 sent_bytes=exchange.sent_bytes,
             )
             exchange.stop(Stop.CEILING)
+
+
+def _verdict(exchange: Exchange) -> Outcome:
+    """How an answer counts that was relayed to its end."""
+    return Outcome.COMPLETED if exchange.ended_well else Outcome.FAILED
 
 
 @asynccontextmanager

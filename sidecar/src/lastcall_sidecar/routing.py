@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from .errors import Refusal
 from .settings import Mode, Provider, Settings
-from .wire.anthropic import UNKNOWN
-from .wire.protocol import ErrorKind, Route
+from .wire.anthropic import ANTHROPIC, UNKNOWN
+from .wire.protocol import ErrorKind, Protocol, Route
 from .wire.routes import passthrough, route
 
 #: Routes that only a translation could serve on the other vendor's upstream.
@@ -16,6 +16,12 @@ _NEEDS: dict[str, Provider] = {
     "chat_completions": Provider.OPENAI,
     "chat_models": Provider.OPENAI,
 }
+
+
+def protocol_of(method: str, path: str) -> Protocol:
+    """What the caller of a path expects an error to look like."""
+    known = route(method, path)
+    return ANTHROPIC if known is None else known.protocol
 
 
 def resolve(settings: Settings, method: str, path: str) -> Route | None:

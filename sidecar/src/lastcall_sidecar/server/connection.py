@@ -145,8 +145,8 @@ class Connection(TCPServer):
             self._begin_close()
         elif isinstance(event, Updated):
             self._disarm()
+            self._between_requests = event.idle
             if event.idle:
-                self._between_requests = True
                 self._arm(self.limits().keep_alive_seconds, self._begin_close)
 
     def hold(self, head: bytes) -> None:

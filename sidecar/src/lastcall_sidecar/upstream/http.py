@@ -54,7 +54,7 @@ class PooledTransport(httpx.AsyncBaseTransport):
         url = URL.build(
             scheme=self._scheme, host=self._host, port=self._port, path=target.decode("ascii"), encoded=True
         )
-        headers = CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in request.headers.raw)
+        headers = CIMultiDict((name.decode("ascii"), _text(value)) for name, value in request.headers.raw)
         body = request.stream
         try:
             answer = await self._session.request(
@@ -78,6 +78,14 @@ class PooledTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close every connection."""
         await self._session.close()
+
+
+def _text(value: bytes) -> str:
+    """A header's value as aiohttp, which writes UTF-8, gives the same bytes; what is no UTF-8 is taken for Latin-1."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def _payload(body: httpx.SyncByteStream | httpx.AsyncByteStream | None) -> bytes | AsyncIterator[bytes] | None:
