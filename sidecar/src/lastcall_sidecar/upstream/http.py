@@ -54,7 +54,12 @@ class PooledTransport(httpx.AsyncBaseTransport):
         url = URL.build(
             scheme=self._scheme, host=self._host, port=self._port, path=target.decode("ascii"), encoded=True
         )
-        headers = CIMultiDict((name.decode("ascii"), _text(value)) for name, value in request.headers.raw)
+        # Of headers that differ in nothing but their case, aiohttp would keep the last one only.
+        spelled: dict[bytes, str] = {}
+        headers = CIMultiDict(
+            (spelled.setdefault(name.lower(), name.decode("ascii")), _text(value))
+            for name, value in request.headers.raw
+        )
         body = request.stream
         try:
             answer = await self._session.request(
