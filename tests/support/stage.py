@@ -41,7 +41,9 @@ PART_HEADER = "x-part"
 PATH = "/v1/messages"
 
 START = b'event: message_start\ndata: {"type":"message_start","message":{"usage":{"input_tokens":3}}}\n\n'
-DELTA = b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}\n\n'
+DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","delta":{"type":"text_delta","text":"hi"}}\n\n'
+)
 PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 STOP = b'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 
@@ -119,7 +121,7 @@ class Stage(ScriptedUpstream):
                 lines = head.decode("latin-1").lower().split("\r\n")
                 names = [line.partition(":")[2].strip() for line in lines if line.startswith(PART_HEADER + ":")]
                 if len(names) != 1:
-                    raise LookupError(f"a request without a part of its own: {head!r}")
+                    raise LookupError(f"a request without a part of its own: {head[:500]!r}")
                 await self._parts[names[0]].play(connection)
         finally:
             connection.close()
