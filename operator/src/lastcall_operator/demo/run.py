@@ -32,7 +32,7 @@ REPLICAS = 3
 SETTLE_SECONDS = 2
 EXIT_INTERRUPTED = 130
 #: Until every seat has its stream, and some their second.
-_WARM_UP_SECONDS = 4.0
+_WARM_UP_SECONDS = 3.0
 _FRAME_SECONDS = 0.2
 #: A sidecar releases a request a moment after its client has had the last byte.
 _AGREE_SECONDS = 3.0

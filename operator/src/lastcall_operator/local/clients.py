@@ -16,7 +16,7 @@ from anthropic.types import Message
 
 from lastcall_operator.local.judgement import Digest, Evidence
 
-_MODEL = "claude-sonnet-4-5"
+_MODEL = "claude-sonnet-4-6"
 _API_KEY = "sk-ant-demo"
 _TIMEOUT_SECONDS = 120.0
 #: Where the response carries its hash: httpx hands extensions through untouched.

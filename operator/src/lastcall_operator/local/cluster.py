@@ -16,7 +16,7 @@ import httpx
 from lastcall_operator.errors import ProcessError
 from lastcall_operator.local.front import Endpoint, Front
 from lastcall_operator.local.gauge import Totals
-from lastcall_operator.local.processes import Child, free_port
+from lastcall_operator.local.processes import Child, free_ports
 from lastcall_operator.local.sidecars import PROBE_SECONDS, Blueprint, LocalPod, start_pod
 from lastcall_operator.rollout import Action, DrainPod, ReplacePod, Snapshot
 
@@ -51,6 +51,7 @@ class LocalCluster:
         self._directory = directory
         self._environment = dict(environment)
         self._settle_seconds = settle_seconds
+        self._rng = rng
         self._clock = clock
         self._front = Front(self._endpoints, rng)
         self._http = httpx.AsyncClient(trust_env=False, timeout=PROBE_SECONDS)
@@ -146,14 +147,14 @@ class LocalCluster:
 
     async def _make_pod(self, name: str) -> LocalPod:
         blueprint = Blueprint(
-            self._program, self._directory, self.upstream_url, self._settle_seconds, self._environment
+            self._program, self._directory, self.upstream_url, self._settle_seconds, self._rng, self._environment
         )
         pod = await start_pod(name, self.revision, blueprint, self._clock())
         self._children.append(pod.child)
         return pod
 
     async def _start_upstream(self) -> None:
-        listen = f"127.0.0.1:{free_port()}"
+        listen = f"127.0.0.1:{free_ports(1, self._rng)[0]}"
         fake = await Child.start(
             "the fake LLM",
             [str(self._program), "fake-llm", "--listen", listen],

@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import random
 import socket
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,9 @@ from pathlib import Path
 from lastcall_operator.errors import MissingExtraError, ProcessError
 
 #: Settings of the person's own shell that would change what a demo sidecar does.
-_FOREIGN_PREFIXES = ("LASTCALL_", "ANTHROPIC_", "CLAUDE_", "OPENAI_")
+_FOREIGN_PREFIXES = ("LASTCALL_", "ANTHROPIC_", "CLAUDE_", "OPENAI_", "OTEL_")
 _PROXY_SUFFIX = "_PROXY"
+_PORT_TRIES = 200
 
 
 def sidecar_program(python: str = sys.executable) -> Path:
@@ -37,11 +39,23 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    """Find a port of 127.0.0.1 that nobody listens on; whoever starts there next may still be beaten to it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int, rng: random.Random) -> list[int]:
+    """Find different ports of 127.0.0.1 that nobody listens on; ProcessError when there seem to be too few.
+
+    They lie below the range from which kernels take the ports of outgoing connections: the demo opens many, and one of
+    them might have the port before the sidecar does.
+    """
+    found: list[int] = []
+    with contextlib.ExitStack() as held:
+        for _ in range(_PORT_TRIES):
+            if len(found) == count:
+                return found
+            port, probe = rng.randrange(15_000, 32_000), held.enter_context(socket.socket())
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                found.append(port)
+    raise ProcessError("No free ports were found on 127.0.0.1.")
 
 
 class Child:

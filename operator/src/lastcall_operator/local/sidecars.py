@@ -6,6 +6,7 @@
 import asyncio
 import contextlib
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +16,7 @@ import httpx
 from lastcall_operator.errors import ProcessError
 from lastcall_operator.local.front import Endpoint
 from lastcall_operator.local.gauge import Gauge, Totals, read_gauge
-from lastcall_operator.local.processes import Child, free_port
+from lastcall_operator.local.processes import Child, free_ports
 from lastcall_operator.rollout import PodState, PodView
 
 _HOST = "127.0.0.1"
@@ -36,6 +37,8 @@ class Blueprint:
     directory: Path
     upstream_url: str
     settle_seconds: int
+    #: chooses ports
+    rng: random.Random
     environment: Mapping[str, str]
 
 
@@ -125,9 +128,9 @@ class LocalPod:
         """Drain it as a preStop hook does, and return when it is drained; ProcessError when the hook fails."""
         hook = await Child.start(
             f"the preStop hook of {self.name}",
-            [str(self.blueprint.program), "drain", "--wait", "--reason", reason],
+            [str(self.blueprint.program), "drain", "--wait", "--socket", str(self.control_socket), "--reason", reason],
             self.child.log.with_suffix(".prestop.log"),
-            {**self.blueprint.environment, "LASTCALL_ADMIN__CONTROL_SOCKET": str(self.control_socket)},
+            self.blueprint.environment,
         )
         try:
             code = await hook.ended()
@@ -154,7 +157,7 @@ async def start_pod(name: str, revision: str, blueprint: Blueprint, now: float) 
     """Start a sidecar with a configuration file, ports and a control socket of its own."""
     home = blueprint.directory / f"{name}-r{revision}"
     home.mkdir()
-    traffic_port, admin_port = free_port(), free_port()
+    traffic_port, admin_port = free_ports(2, blueprint.rng)
     config, control_socket = home / "config.yaml", home / "control.sock"
     # JSON is YAML, and needs no library for it.
     config.write_text(

@@ -23,27 +23,26 @@ LONGEST_SECONDS = 20.0
 #: A client that keeps its connection asks once more on it after a drain has begun: its first stream is a little
 #: shorter, so that the drain of its pod still waits for a stream of `LONGEST_SECONDS`, and not for one and a round.
 _LONGEST_KEPT_SECONDS = 15.0
-_LATER_SECONDS = (1.0, 5.0)
+_LATER_SECONDS = (1.0, 4.0)
 _PAUSE_SECONDS = (0.05, 0.4)
 #: After last call nobody asks again; longer than this past the longest stream, something hangs.
 _CLOSING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Seat:
+class Seat:
+    """One place at the bar: what kind of client sits there, and how long its first stream takes."""
+
     number: int
     kind: Kind
     first_seconds: float
     rng: random.Random
 
-    def asks(self) -> "_Asks":
-        return _Asks(self)
-
 
 class _Asks:
     """What a seat orders: the first is given, the others come as they come."""
 
-    def __init__(self, seat: _Seat) -> None:
+    def __init__(self, seat: Seat) -> None:
         self._seat = seat
         self._round = 0
 
@@ -59,7 +58,7 @@ class Traffic:
     def __init__(self, url: str, seats: int, ledger: Ledger, rng: random.Random) -> None:
         self._ledger = ledger
         self._last_call = threading.Event()
-        self._seats = _seats(seats, rng)
+        self._seats = seat_clients(seats, rng)
         self._sync = {kept: SdkSync(url, keep_alive=kept) for kept in (True, False)}
         self._async = {
             (library, kept): made(url, keep_alive=kept)
@@ -95,7 +94,7 @@ class Traffic:
             if seat.done() and not seat.cancelled():
                 seat.result()
 
-    def _in_a_thread(self, seat: _Seat) -> asyncio.Future[None]:
+    def _in_a_thread(self, seat: Seat) -> asyncio.Future[None]:
         """Sit in a thread of its own: a daemon, because a Ctrl-C must not wait for a stream."""
         loop = asyncio.get_running_loop()
         left: asyncio.Future[None] = loop.create_future()
@@ -116,14 +115,14 @@ class Traffic:
         threading.Thread(target=sit, name=f"seat-{seat.number}", daemon=True).start()
         return left
 
-    def _sit_sync(self, seat: _Seat) -> None:
-        client, asks = self._sync[seat.kind.keep_alive], seat.asks()
+    def _sit_sync(self, seat: Seat) -> None:
+        client, asks = self._sync[seat.kind.keep_alive], _Asks(seat)
         while not self._last_call.wait(seat.rng.uniform(*_PAUSE_SECONDS)):
             self._ledger.start(seat.kind)
             self._ledger.finish(seat.kind, judge(client.stream(asks.next())))
 
-    async def _sit_async(self, seat: _Seat) -> None:
-        client, asks = self._async[seat.kind.library, seat.kind.keep_alive], seat.asks()
+    async def _sit_async(self, seat: Seat) -> None:
+        client, asks = self._async[seat.kind.library, seat.kind.keep_alive], _Asks(seat)
         while True:
             await asyncio.sleep(seat.rng.uniform(*_PAUSE_SECONDS))
             if self._last_call.is_set():
@@ -132,7 +131,7 @@ class Traffic:
             self._ledger.finish(seat.kind, judge(await client.stream(asks.next())))
 
 
-def _seats(count: int, rng: random.Random) -> list[_Seat]:
+def seat_clients(count: int, rng: random.Random) -> list[Seat]:
     """Fill the seats: kinds in turn, and for each way of connecting first streams from the shortest to the longest."""
     kinds = [KINDS[number % len(KINDS)] for number in range(count)]
     seats = []
@@ -142,7 +141,7 @@ def _seats(count: int, rng: random.Random) -> list[_Seat]:
         lengths = [SHORTEST_SECONDS + (longest - SHORTEST_SECONDS) * step / steps for step in range(len(numbers))]
         rng.shuffle(lengths)
         seats += [
-            _Seat(number, kinds[number], length, random.Random(rng.random()))
+            Seat(number, kinds[number], length, random.Random(rng.random()))
             for number, length in zip(numbers, lengths, strict=True)
         ]
     return seats
