@@ -33,7 +33,8 @@ class Metrics:
     def __init__(self, gauge: InFlight, draining: Callable[[], bool], live: Live) -> None:
         self._registry = CollectorRegistry()
         self._provider = MeterProvider(
-            metric_readers=[PrometheusMetricReader(registry=self._registry)],
+            # Without the scope's labels: each metric has the labels that its name is documented with, and no others.
+            metric_readers=[PrometheusMetricReader(registry=self._registry, scope_info_enabled=False)],
             resource=Resource.create({"service.name": "lastcall-sidecar"}),
             views=[View(instrument_name="*_seconds", aggregation=ExplicitBucketHistogramAggregation(BUCKETS_SECONDS))],
             shutdown_on_exit=False,
