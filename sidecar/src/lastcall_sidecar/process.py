@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from .app import Guarded, Traffic
 from .bodies import Bodies
 from .config_watch import ConfigWatch
 from .control import ControlSocket
+from .core import drain as lifecycle
 from .core.admission import Admission
 from .core.budget import Budget
 from .core.drain import DrainLimits
@@ -37,6 +39,8 @@ from .waiting import Turnstile
 
 #: Seconds for the last flush of telemetry; whoever does not answer by then is not waited for.
 FLUSH_SECONDS = 10.0
+#: Seconds that clients have to take their last bytes when the drain's ceiling has passed.
+LAST_BYTES_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
 
@@ -124,12 +128,13 @@ class Sidecar:
 
     async def leave(self) -> None:
         """The exit step: see the module."""
-        await self.traffic.flush()
+        now = asyncio.get_running_loop().time()
+        until = max(lifecycle.deadline(self.drains.drain, self._drain_limits()) or now, now + LAST_BYTES_SECONDS)
+        await self._flush(until)
         self.traffic.close()
         self.admin.close()
-        while self.gauge.count:  # whatever came in between
-            await self.drains.wait_for(lambda _: not self.gauge.count, 1.0)
-            await self.traffic.flush()
+        await self.drains.run()  # whatever came in between is served, too
+        await self._flush(until)
         self.control.close()
         await self.traffic.end()
         await self.admin.end()
@@ -139,6 +144,14 @@ class Sidecar:
                 await asyncio.to_thread(self.metrics.shutdown)
         except TimeoutError:
             log.warning("telemetry was not flushed in time", seconds=FLUSH_SECONDS)
+
+    async def _flush(self, until: float) -> None:
+        """Wait until the kernel has every byte that a client is owed: until the ceiling, if one does not read."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self.traffic.flush()
+                return
+        log.error("the drain's ceiling was reached: clients that do not read lose their last bytes")
 
 
 async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], ConfigWatch] | None) -> int:

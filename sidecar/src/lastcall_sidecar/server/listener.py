@@ -85,9 +85,14 @@ class Listener:
             self._server.close()
 
     async def end(self) -> None:
-        """Close every connection that is left, idle ones for the most part."""
+        """Close every connection that is left, idle ones for the most part.
+
+        Where a client has not taken all of its bytes, a reset tells it so; waiting is over.
+        """
         tasks = list(self._connections.values())
-        for task in tasks:
+        for connection, task in self._connections.items():
+            if connection.unsent_bytes():
+                connection.reset()
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
