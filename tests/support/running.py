@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.support.gated import GatedUpstream
 from tests.support.sidecar_process import SidecarProcess, merged
+
+THREADS = 64
 
 
 @contextlib.asynccontextmanager
@@ -49,6 +52,8 @@ def together(*scenarios: Callable[[], Awaitable[Any]]) -> Outcomes:
     """Run coroutine functions at the same time, each to its end; found by their names afterwards."""
 
     async def all_of_them() -> list[Any]:
+        # A thread for each that waits: the default pool has fewer, and one scenario would hold up another.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         return await asyncio.gather(*(scenario() for scenario in scenarios), return_exceptions=True)
 
     names = [scenario.__name__ for scenario in scenarios]

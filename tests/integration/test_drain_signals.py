@@ -1,0 +1,226 @@
+"""Signals, how long a drain takes to settle, and that the process leaves neither early nor late."""
+
+import asyncio
+import fcntl
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from tests.support.calls import HEADERS, all_whole, call, get, is_whole, question
+from tests.support.gated import GatedUpstream
+from tests.support.raw_client import RawClient
+from tests.support.running import gated_sidecar, running, together
+from tests.support.sidecar_process import SidecarProcess
+
+STREAMS = 10
+SETTLE_SECONDS = 1
+#: What a busy machine may add.
+SLACK_SECONDS = 3
+SETTLE = {"drain": {"settleSeconds": SETTLE_SECONDS}}
+#: Makes standard input the controlling terminal, as a shell does, and becomes the program.
+ON_TERMINAL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+ON_TERMINAL += "os.execv(sys.argv[1], sys.argv[1:])"
+
+
+async def streaming(sidecar: SidecarProcess, count: int = STREAMS) -> list[asyncio.Task]:
+    """So many streams, each of them begun."""
+    streams = [asyncio.create_task(call(sidecar.url, f"[fake seconds=0.5 seed={n}]")) for n in range(count)]
+    await asyncio.to_thread(sidecar.wait_for, streams=count)
+    return streams
+
+
+async def exits(sidecar: SidecarProcess) -> tuple[int, float]:
+    """Exit code, and when."""
+    return await asyncio.to_thread(sidecar.wait, 20), time.monotonic()
+
+
+async def signalled(first: signal.Signals, second: signal.Signals) -> dict:
+    """Two signals under live streams, which go on only afterwards."""
+    async with gated_sidecar(SETTLE) as (upstream, sidecar):
+        streams = await streaming(sidecar)
+        sidecar.signal(first)
+        before = await asyncio.to_thread(sidecar.wait_for, draining=True)
+        sidecar.signal(second)
+        await asyncio.sleep(1.5)  # a second signal that ended anything would have done so
+        after = await asyncio.to_thread(sidecar.livez)
+        upstream.gate.set()
+        answers = await asyncio.gather(*streams)
+        code, _ = await exits(sidecar)
+        return {"before": before["drain"], "after": after["drain"], "answers": answers, "code": code}
+
+
+async def sigterm_twice():
+    return await signalled(signal.SIGTERM, signal.SIGTERM)
+
+
+async def sigint_twice_without_a_terminal():
+    return await signalled(signal.SIGINT, signal.SIGINT)
+
+
+class OnTerminal(SidecarProcess):
+    """A sidecar in the foreground of a terminal of its own; `keyboard` is the other end of that terminal."""
+
+    def launch(self) -> None:
+        self.keyboard, terminal = pty.openpty()
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-c", ON_TERMINAL, *self.command]
+            self.process = subprocess.Popen(command, env=self.env, stdin=terminal, stdout=log, stderr=log)
+        os.close(terminal)
+        fcntl.fcntl(self.keyboard, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+
+    def press_control_c(self) -> None:
+        os.write(self.keyboard, b"\x03")
+
+
+async def control_c_twice_on_a_terminal():
+    async with (
+        GatedUpstream() as upstream,
+        running(OnTerminal({"upstream": {"url": upstream.url}, **SETTLE})) as sidecar,
+    ):
+        streams = await streaming(sidecar, 3)
+        sidecar.press_control_c()
+        before = await asyncio.to_thread(sidecar.wait_for, draining=True)
+        pressed = time.monotonic()
+        sidecar.press_control_c()
+        code, ended = await exits(sidecar)
+        os.close(sidecar.keyboard)
+        await asyncio.gather(*streams, return_exceptions=True)
+        return {"before": before["drain"], "code": code, "seconds": ended - pressed}
+
+
+async def settling(settle_seconds: int, *, arrives_after: float | None = None, probed: bool = False) -> dict:
+    """SIGTERM to an idle sidecar; seconds until it has left, counted from the signal and from the last request."""
+    async with gated_sidecar({"drain": {"settleSeconds": settle_seconds}}) as (upstream, sidecar):
+        upstream.gate.set()
+        assert is_whole(await call(sidecar.url))
+        await asyncio.sleep(settle_seconds)  # quiet before the drain does not count
+        started = time.monotonic()
+        sidecar.terminate()
+        leaving = asyncio.create_task(exits(sidecar))
+        answer, arrived = None, started
+        if arrives_after is not None:
+            await asyncio.sleep(arrives_after)
+            arrived = time.monotonic()
+            answer = await call(sidecar.url)
+        while probed and not leaving.done():
+            await asyncio.gather(get(sidecar.url, "/livez"), get(sidecar.url, "/nowhere"), return_exceptions=True)
+        code, ended = await leaving
+        return {"code": code, "seconds": ended - started, "after_arrival": ended - arrived, "answer": answer}
+
+
+async def idle():
+    return await settling(SETTLE_SECONDS)
+
+
+async def no_settling():
+    return await settling(0)
+
+
+async def a_request_in_between():
+    return await settling(SETTLE_SECONDS, arrives_after=0.6)
+
+
+async def probes_all_the_time():
+    return await settling(SETTLE_SECONDS, probed=True)
+
+
+async def idle_connections():
+    """Connections without a request: kept alive, silent, and in the middle of a head."""
+    async with gated_sidecar(SETTLE) as (upstream, sidecar):
+        upstream.gate.set()
+        kept, silent, midway = [await RawClient.connect(sidecar.url) for _ in range(3)]
+        await call(sidecar.url, client=kept)
+        await midway.send(b"POST /v1/messages HTTP/1.1\r\nhost: 127.0")
+        started = time.monotonic()
+        sidecar.terminate()
+        code, ended = await exits(sidecar)
+        for client in (kept, silent, midway):
+            await client.close()
+        return {"code": code, "seconds": ended - started}
+
+
+async def a_slow_reader():
+    """All of the answer is with the sidecar and the kernel; the client takes it only after SIGTERM."""
+    text = "[fake events=64 event_bytes=8000]"
+    async with gated_sidecar(SETTLE) as (upstream, sidecar):
+        upstream.gate.set()
+        async with await RawClient.connect(sidecar.url, receive_buffer_bytes=4096, limit_bytes=4096) as client:
+            client.stop_reading()
+            await client.request("POST", "/v1/messages", HEADERS, question(text, stream=False))
+            await asyncio.to_thread(sidecar.wait_for, totals_accepted=1)
+            await asyncio.sleep(0.5)
+            sidecar.terminate()
+            await asyncio.sleep(SETTLE_SECONDS + 1)
+            running_still = sidecar.returncode is None
+            client.go_on_reading()
+            answer = await client.answer()
+        return {"waited": running_still, "answer": answer, "code": (await exits(sidecar))[0]}
+
+
+@pytest.fixture(scope="module")
+def outcomes():
+    return together(
+        sigterm_twice,
+        sigint_twice_without_a_terminal,
+        control_c_twice_on_a_terminal,
+        idle,
+        no_settling,
+        a_request_in_between,
+        probes_all_the_time,
+        idle_connections,
+        a_slow_reader,
+    )
+
+
+@pytest.mark.parametrize("name", ["sigterm_twice", "sigint_twice_without_a_terminal"])
+def test_a_second_signal_changes_nothing(outcomes, name):
+    seen = outcomes[name]
+    assert all_whole(seen["answers"])
+    assert seen["code"] == 0
+    assert seen["before"]["reason"] == seen["after"]["reason"] == ("SIGTERM" if name == "sigterm_twice" else "SIGINT")
+    assert seen["after"]["state"] == "draining"
+    assert seen["after"]["deadline"][:18] == seen["before"]["deadline"][:18]  # ten seconds: the clock did not restart
+
+
+def test_a_second_control_c_on_a_terminal_leaves_at_once(outcomes):
+    seen = outcomes["control_c_twice_on_a_terminal"]
+    assert seen["before"]["state"] == "draining"
+    assert seen["code"] == 130
+    assert seen["seconds"] < SLACK_SECONDS
+
+
+def test_an_idle_sidecar_leaves_when_the_drain_has_settled(outcomes):
+    seen = outcomes["idle"]
+    assert seen["code"] == 0
+    assert SETTLE_SECONDS <= seen["seconds"] < SETTLE_SECONDS + SLACK_SECONDS
+
+
+def test_without_a_settle_time_an_idle_sidecar_leaves_at_once(outcomes):
+    seen = outcomes["no_settling"]
+    assert seen["code"] == 0
+    assert seen["seconds"] < SLACK_SECONDS
+
+
+def test_a_request_begins_the_settle_time_anew(outcomes):
+    seen = outcomes["a_request_in_between"]
+    assert is_whole(seen["answer"])
+    assert seen["code"] == 0
+    assert SETTLE_SECONDS <= seen["after_arrival"] < SETTLE_SECONDS + SLACK_SECONDS
+
+
+@pytest.mark.parametrize("name", ["probes_all_the_time", "idle_connections"])
+def test_what_is_no_request_does_not_hold_up_the_drain(outcomes, name):
+    seen = outcomes[name]
+    assert seen["code"] == 0
+    assert SETTLE_SECONDS <= seen["seconds"] < SETTLE_SECONDS + SLACK_SECONDS
+
+
+def test_nobody_loses_the_end_of_an_answer_to_the_exit(outcomes):
+    seen = outcomes["a_slow_reader"]
+    assert seen["waited"]
+    assert is_whole(seen["answer"])
+    assert seen["code"] == 0
