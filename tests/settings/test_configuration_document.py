@@ -81,7 +81,7 @@ def test_text_becomes_the_values_of_yamls_core(text, value):
             "a: 1".encode("utf-16"), [f"{FILE} (line 1): not UTF-8 text: byte 0 cannot be decoded"], id="UTF-16"
         ),
         pytest.param(b"[" * 5000, [f"{FILE}: nested too deeply"], id="deep"),
-        pytest.param(b"#" * (MAX_BYTES + 1), [f"{FILE}: larger than 262144 bytes"], id="large"),
+        pytest.param(b"#" * (MAX_BYTES + 1), [f"{FILE}: larger than 65536 bytes"], id="large"),
     ],
 )
 def test_what_is_not_understood_is_told_with_its_line(text, problems):

@@ -1,9 +1,12 @@
 """A configuration file: what it gives, what is wrong with bad ones (all of it, with its place), and its hash."""
 
 import base64
+import hashlib
+import json
 import shutil
 import ssl
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -433,6 +436,7 @@ def test_what_is_not_said_follows_from_what_is(write, text, provider, url):
     ("text", "words"),
     [
         ("limits: {maxDurationSeconds: 1921}", ["a drain may have to cut the longest requests"]),
+        ("limits: {maxDurationSeconds: 1920}", []),
         ("limits: {queueTimeoutSeconds: 1800}", ["a request may spend all its life in the queue"]),
         ("limits: {writeStallSeconds: 15}", ["limits.writeStallSeconds (15): no heartbeat comes before that limit"]),
         ("limits: {writeStallSeconds: 16, maxDurationSeconds: 1799}", []),
@@ -454,6 +458,12 @@ def test_the_hash_is_of_what_is_in_force_however_it_is_written(write, tmp_path):
     assert len(plain.hash) == len("sha256:") + 64
     assert plain.hash == other.hash
     assert plain.hash != load(write("limits: {maxQueued: 8, maxConcurrent: 2}\n"), {}).hash
+
+
+def test_the_hash_is_of_sorted_compact_json_of_all_settings():
+    settings = load(None, {}).settings
+    canonical = json.dumps(msgspec.to_builtins(settings), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert load(None, {}).hash == "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def test_the_hash_tells_neither_secrets_nor_the_generation(write):

@@ -39,7 +39,8 @@ class ConfigWatch:
         self._environ = environ
         self._on_change = on_change
         self._on_error = on_error
-        self._in_force = loaded
+        #: What cannot change live is still as it was at the start.
+        self._start = loaded
         #: The digests of the files that the last attempt read.
         self._known: Mapping[str, str | None] = loaded.files
         #: Digests that differ from these, seen once.
@@ -72,12 +73,11 @@ class ConfigWatch:
             # In a thread: reading YAML takes milliseconds, which streams under way should not wait for.
             loaded = await asyncio.to_thread(load, self._path, self._environ)
             self._known = loaded.files
-            _refuse_frozen_changes(self._in_force, loaded)
+            _refuse_frozen_changes(self._start, loaded)
         except ConfigError as error:
             self._known = error.files
             self._on_error(error)
             return
-        self._in_force = loaded
         await self._on_change(loaded)
 
 
