@@ -1,0 +1,132 @@
+"""What runs in the pod, and what becomes of everybody when it is killed."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Figures
+from tests.e2e.gauge import settled, watched
+from tests.e2e.kube import GATEWAY, GATEWAY_URL, Api, CommandFailedError, get, helm, kubectl
+from tests.e2e.load import Load, Shape
+from tests.e2e.verdict import Verdict, summary
+
+pytestmark = pytest.mark.e2e
+
+_KILL = """
+import os, signal
+for pid in (name for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, os.getpid())):
+    os.kill(int(pid), signal.SIGKILL)
+"""
+
+
+async def _python(pod: str, program: str) -> str:
+    return await kubectl("exec", pod, "--", "python", "-c", program)
+
+
+async def test_the_container_is_nobody_special_and_can_write_nothing_but_its_own_folders(api: Api) -> None:
+    pod = (await api.pods())[0].name
+    facts = json.loads(
+        await _python(
+            pod,
+            "import json, os; status = dict(line.split(':', 1) for line in open('/proc/1/status'));"
+            "print(json.dumps({'uid': os.getuid(), 'gid': os.getgid(), 'groups': os.getgroups(),"
+            " 'caps': status['CapEff'].strip(), 'no_new_privileges': status['NoNewPrivs'].strip(),"
+            " 'seccomp': status['Seccomp'].strip(),"
+            " 'token': os.path.exists('/var/run/secrets/kubernetes.io/serviceaccount/token')}))",
+        )
+    )
+    assert facts == {
+        "uid": 65532,
+        "gid": 65532,
+        "groups": [65532],
+        "caps": "0" * 16,
+        "no_new_privileges": "1",
+        "seccomp": "2",
+        "token": False,
+    }
+    for folder in ("/", "/opt/lastcall", "/etc/lastcall", "/etc/lastcall/config", "/home", "/usr/local"):
+        with pytest.raises(CommandFailedError, match="Read-only file system"):
+            await _python(pod, f"open('{folder}/x', 'w')")
+    for folder in ("/run/lastcall", "/tmp"):
+        await _python(pod, f"import os; open('{folder}/x', 'w').close(); os.remove('{folder}/x')")
+    with pytest.raises(CommandFailedError, match="No module named pip"):
+        await kubectl("exec", pod, "--", "python", "-m", "pip", "--version")
+
+
+async def test_the_control_socket_is_the_container_s_own(api: Api) -> None:
+    pod = (await api.pods())[0].name
+    mode = await _python(pod, "import os; print(oct(os.stat('/run/lastcall/control.sock').st_mode & 0o777))")
+    assert mode.strip() == "0o600"
+    assert "serving" in (await kubectl("exec", pod, "--", "lastcall-sidecar", "status")).lower()
+
+
+async def test_the_pod_knows_its_own_name_and_uid(api: Api) -> None:
+    for pod in await api.pods():
+        account = await api.livez(pod.name)
+        assert account is not None
+        assert (account["pod"], account["pod_uid"]) == (pod.name, pod.uid)
+
+
+async def test_helm_test_streams_through_the_gateway(api: Api) -> None:
+    output = await helm("test", "lastcall", "--logs")
+    assert "a whole stream of" in output
+    assert "message_stop" in output
+
+
+async def test_the_api_server_accepts_the_chart_with_everything_turned_on(api: Api, tmp_path: Path) -> None:
+    values = tmp_path / "values.json"
+    values.write_text(
+        json.dumps(
+            {
+                "fullnameOverride": "everything",
+                "gateway": {
+                    "clientApiKeys": {"value": "one\n"},
+                    "autoscaling": {"enabled": True},
+                    "ingress": {"enabled": True, "hosts": ["llm.example"]},
+                    "networkPolicy": {"enabled": True, "adminFrom": [{"namespaceSelector": {}}], "egress": [{}]},
+                },
+            }
+        )
+    )
+    chart = str(Path(__file__).parents[2] / "charts" / "lastcall")
+    rendered = await helm("template", "everything", chart, "--values", str(values), "--validate")
+    applied = await kubectl("apply", "--dry-run=server", "--filename=-", stdin=rendered.encode())
+    for kind in (
+        "deployment.apps",
+        "service",
+        "configmap",
+        "secret",
+        "horizontalpodautoscaler",
+        "networkpolicy",
+        "ingress",
+    ):
+        assert kind in applied
+    assert "Warning" not in applied
+
+
+async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_back(
+    api: Api, diagnostics: Path, figures: Figures
+) -> None:
+    shape = Shape(clients=24, shortest_seconds=12.0, longest_seconds=16.0, longest_pause_seconds=0.2, plain_share=0.0)
+    async with watched(api, diagnostics) as books, Load(GATEWAY_URL, shape) as load:
+        await load.saturated()
+        finishing = asyncio.create_task(load.finish())  # nobody new: only what is under way counts here
+        await asyncio.sleep(1.5)
+        victim = max(books.pods.values(), key=lambda seen: seen.in_flight)
+        carried, before = victim.in_flight, {uid: seen.pod.restarts for uid, seen in books.pods.items()}
+        await kubectl("exec", victim.pod.name, "--", "python", "-c", _KILL)
+        outcomes = await finishing
+        pods = {pod.uid: pod for pod in await settled(api, within_seconds=60)}
+    figures(load, books)
+
+    broken = load.broken()
+    assert carried > 0
+    assert len(broken) == carried, summary(outcomes)
+    assert all(outcome.verdict is Verdict.DROPPED for outcome in broken), summary(outcomes)
+    after = {uid: pod.restarts for uid, pod in pods.items()}
+    assert after == {**before, victim.pod.uid: before[victim.pod.uid] + 1}
+    previous = (await get("pod", victim.pod.name))["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert previous["exitCode"] == 137
+    assert (await get("deployment", GATEWAY))["status"]["readyReplicas"] == 3
