@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.kube import CommandFailedError, run, until
+from tests.e2e.kube import run, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("cluster")]
 
