@@ -70,6 +70,24 @@ def test_the_way_past_the_limit_is_free_again_once_the_total_is_below_it():
     assert not big.take(1)
 
 
+def test_filled_to_the_brim_nobody_is_past_the_limit_yet():
+    budget = Budget(100)
+    account, other = budget.open(), budget.open()
+    assert account.take(100)
+    assert other.take(1)
+    assert not account.take(1)
+
+
+def test_back_at_the_brim_nobody_is_past_the_limit_any_more():
+    budget = Budget(100)
+    filler, account, other = budget.open(), budget.open(), budget.open()
+    filler.take(30)
+    account.take(100)
+    filler.close()
+    assert other.take(1)
+    assert not account.take(1)
+
+
 def test_who_goes_away_while_it_waits_gets_nothing_and_keeps_nothing():
     budget = Budget(100)
     big, other = budget.open(), budget.open()
@@ -140,6 +158,19 @@ def test_a_lower_limit_takes_nothing_back_and_still_lets_somebody_go_on():
     other.take(50)
     assert budget.resize(10) == []
     assert budget.used == 100
+    assert account.take(5)
+    assert not other.take(5)
+
+
+def test_above_a_lowered_limit_the_way_past_it_is_passed_on():
+    budget = Budget(100)
+    account, other, last = budget.open(), budget.open(), budget.open()
+    account.take(40)
+    other.take(40)
+    budget.resize(10)
+    assert last.take(5)
+    assert not account.take(5)
+    assert last.close() == [account]
     assert account.take(5)
     assert not other.take(5)
 

@@ -1,9 +1,9 @@
 """How much memory request bodies take together, and who has to stop reading when it is too much.
 
 `bodies.py` charges each piece that it keeps, and stops reading (so that TCP pushes back) when told to wait. One rule
-keeps bodies that are all half read from waiting for each other forever: one account at a time may go past the limit,
-and it is the oldest that waits. So somebody can always go on, and the bytes held are never more than the limit and one
-body.
+keeps bodies that are all half read from waiting for each other forever: the account that takes the total past the limit
+goes on, alone, until the total is back at the limit or it is closed; then it is the turn of the oldest that waits. So
+somebody can always go on, and the bytes held are never more than the limit and one body.
 """
 
 from bisect import insort
@@ -40,8 +40,6 @@ class Account:
 
     def close(self) -> list["Account"]:
         """Give everything back, wants included; returns who may go on for it. Idempotent."""
-        if self.closed:
-            return []
         self.closed = True
         return self._budget.settle(self)
 
@@ -61,7 +59,7 @@ class Budget:
         self._limit_bytes = limit_bytes
         self._opened = 0
         self._used = 0
-        # The one account that may go past the limit, while the total is past it. Whenever anybody waits, there is one.
+        # While the total is past the limit: the account that took it there. Whenever anybody waits, there is one.
         self._past_limit: Account | None = None
         # Who waits, the oldest first.
         self._waiting: list[Account] = []
@@ -84,7 +82,7 @@ class Budget:
 
     def charge(self, account: Account, n: int) -> bool:
         """For `Account.take` only."""
-        if self._may_take(account, n):
+        if self._past_limit in {None, account}:
             self._book(account, n)
             return True
         account.wanted = n
@@ -110,16 +108,12 @@ class Budget:
         if self._used <= self._limit_bytes:
             self._past_limit = None
         granted: list[Account] = []
-        # Oldest first. Who cannot go on holds up nobody: past the limit a younger one does not fit either.
-        while self._waiting and self._may_take(self._waiting[0], self._waiting[0].wanted):
+        while self._waiting and self._past_limit is None:
             account = self._waiting.pop(0)
             self._book(account, account.wanted)
             account.wanted = 0
             granted.append(account)
         return granted
-
-    def _may_take(self, account: Account, n: int) -> bool:
-        return self._used + n <= self._limit_bytes or self._past_limit in {None, account}
 
     def _book(self, account: Account, n: int) -> None:
         account.used += n
