@@ -44,6 +44,7 @@ def test_what_is_known(method, path, expected):
     [
         ("GET", "/v1/messages"),
         ("POST", "/v1/models"),
+        ("DELETE", "/v1/models/ft-1"),
         ("POST", "/v1/embeddings"),
         ("GET", "/v1/responses/resp_1"),
         ("POST", "/v1/messages/batchesque"),

@@ -141,6 +141,7 @@ def test_any_bytes_are_a_target_or_a_target_error(target):
         (b'x"\nforged: 1=2', "***"),
         (b"n" * 65 + b"=1", "***"),
         ("ä=1".encode(), "***"),
+        (b"&".join([b"a=b"] * 16), "&".join(["a=***"] * 16)),
         (b"&".join([b"a=b"] * 17), "&".join(["a=***"] * 16) + "&…"),
     ],
     ids=[
@@ -154,6 +155,7 @@ def test_any_bytes_are_a_target_or_a_target_error(target):
         "a long name",
         "not ASCII",
         "many",
+        "too many",
     ],
 )
 def test_of_a_query_only_names_are_shown(query, shown):
