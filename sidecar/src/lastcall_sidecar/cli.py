@@ -74,7 +74,7 @@ def _serve(options: argparse.Namespace) -> int:
 
     def watch(live: Live) -> ConfigWatch:
         def rejected(error: ConfigError) -> None:
-            live.reject("; ".join(str(problem) for problem in error.problems))
+            live.reject(str(error))
 
         return ConfigWatch(options.config, os.environ, loaded, on_change=live.apply, on_error=rejected)
 
@@ -151,16 +151,11 @@ def _ask(options: argparse.Namespace, command: dict[str, Any]) -> int:
 
 
 def _control_socket(options: argparse.Namespace) -> Path:
-    """The socket that `serve` uses here."""
-    from .settings import ConfigError, control_socket_candidates, load
+    """The socket that `serve` uses here; found whatever else is wrong with the configuration by now."""
+    from .settings import control_socket_candidates
 
-    if options.config is None:
-        candidates = [Path(candidate) for candidate in control_socket_candidates(os.environ)]
-        return next((path for path in candidates if path.exists()), candidates[-1])
-    try:
-        return Path(load(options.config, os.environ).settings.admin.control_socket)
-    except ConfigError as error:
-        raise SystemExit(f"lastcall-sidecar: {error}") from error
+    candidates = [Path(candidate) for candidate in control_socket_candidates(os.environ, options.config)]
+    return next((path for path in candidates if path.exists()), candidates[-1])
 
 
 def _fake_llm(options: argparse.Namespace) -> int:

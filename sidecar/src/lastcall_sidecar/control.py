@@ -7,6 +7,7 @@ null, "reason": "…"}`, `undrain`, `status`. Each answer is the state; the last
 
 import asyncio
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ class ControlSocket:
         Errors: OSError when the path cannot be bound, or another sidecar listens there.
         """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _require_ours(self._path.parent)
         if await _answers(self._path):
             raise FileExistsError(f"another sidecar listens on {self._path}")
         self._path.unlink(missing_ok=True)
@@ -102,6 +104,16 @@ class ControlSocket:
         told = {**self._status(), "state": self._drains.drain.state.value, **more}
         writer.write(json.dumps(told).encode() + b"\n")
         await writer.drain()
+
+
+def _require_ours(folder: Path) -> None:
+    """Refuse another user's folder: its owner could put a socket in the place of ours.
+
+    The folder's mode says nothing: an emptyDir may be written by everybody, and everybody there is this container.
+    """
+    found = folder.stat()
+    if found.st_uid not in {0, os.geteuid()}:
+        raise PermissionError(f"{folder} belongs to another user: no place for a control socket")
 
 
 async def _answers(path: Path) -> bool:

@@ -60,11 +60,13 @@ class Live:
     async def apply(self, loaded: Loaded) -> None:
         """Put a configuration in force for new requests."""
         before, self._loaded, self.error = self._loaded, loaded, None
-        if before.settings.upstream != loaded.settings.upstream:
+        if _upstream(before) != _upstream(loaded):
             await self._retire()
         for listener in self.on_change:
             listener(loaded.settings)
         log.info("configuration applied", hash=loaded.hash, generation=loaded.generation)
+        for warning in loaded.warnings:
+            log.warning(warning)
 
     def reject(self, error: str) -> None:
         """Keep what is in force; say why."""
@@ -95,6 +97,12 @@ class Live:
     async def close(self) -> None:
         """Close the transport's connections."""
         await self._retire()
+
+
+def _upstream(loaded: Loaded) -> tuple[Upstream, str | None]:
+    """What a transport depends on: the settings, and the content of the file of authorities."""
+    upstream = loaded.settings.upstream
+    return upstream, loaded.files.get(upstream.ca_file) if upstream.ca_file else None
 
 
 def _make(upstream: Upstream, user_timeout_seconds: float) -> PooledTransport:
