@@ -113,10 +113,12 @@ async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_bac
     async with watched(api, diagnostics) as books, Load(GATEWAY_URL, shape) as load:
         await load.saturated()
         finishing = asyncio.create_task(load.finish())  # nobody new: only what is under way counts here
-        await asyncio.sleep(1.5)
-        victim = max(books.pods.values(), key=lambda seen: seen.in_flight)
-        carried, before = victim.in_flight, {uid: seen.pod.restarts for uid, seen in books.pods.items()}
-        await kubectl("exec", victim.pod.name, "--", "python", "-c", _KILL)
+        before = {uid: seen.pod.restarts for uid, seen in books.pods.items()}
+        accounts = {seen.pod.name: await api.livez(seen.pod.name) for seen in books.pods.values()}
+        carried, name, uid = max(
+            (found["in_flight"], name, found["pod_uid"]) for name, found in accounts.items() if found
+        )
+        await kubectl("exec", name, "--", "python", "-c", _KILL)
         outcomes = await finishing
         pods = {pod.uid: pod for pod in await settled(api, within_seconds=60)}
     figures(load, books)
@@ -126,7 +128,7 @@ async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_bac
     assert len(broken) == carried, summary(outcomes)
     assert all(outcome.verdict is Verdict.DROPPED for outcome in broken), summary(outcomes)
     after = {uid: pod.restarts for uid, pod in pods.items()}
-    assert after == {**before, victim.pod.uid: before[victim.pod.uid] + 1}
-    previous = (await get("pod", victim.pod.name))["status"]["containerStatuses"][0]["lastState"]["terminated"]
+    assert after == {**before, uid: before[uid] + 1}
+    previous = (await get("pod", name))["status"]["containerStatuses"][0]["lastState"]["terminated"]
     assert previous["exitCode"] == 137
     assert (await get("deployment", GATEWAY))["status"]["readyReplicas"] == 3

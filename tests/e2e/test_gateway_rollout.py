@@ -43,6 +43,7 @@ async def test_a_rolling_restart_under_sixty_live_clients_drops_and_refuses_noth
     left = [seen for uid, seen in books.pods.items() if uid in before]
     assert all(seen.counted()["completed"] for seen in left), f"each pod that left had carried streams\n{books}"
     assert all(seen.farewell is not None for seen in left), f"each pod that left said how it went\n{books}"
+    assert await _failed_hooks({seen.pod.name for seen in left}) == []
     assert books.totals() == {"completed": len(outcomes), "failed": 0, "dropped": 0}, f"our books differ\n{books}"
 
 
@@ -76,6 +77,12 @@ async def _all_replaced(api: Api, before: set[str]) -> set[str]:
     pods = {pod.uid for pod in await settled(api, _ROLLOUT_SECONDS)}
     assert not pods & before
     return pods
+
+
+async def _failed_hooks(pods: set[str]) -> list[str]:
+    """What the kubelet says of preStop hooks that failed in these pods."""
+    events = (await get("events", "--field-selector", "reason=FailedPreStopHook"))["items"]
+    return [event["message"] for event in events if event["involvedObject"]["name"] in pods]
 
 
 async def _at_rest(books: Books) -> None:
