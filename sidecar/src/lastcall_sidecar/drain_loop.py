@@ -17,6 +17,9 @@ from .core.inflight import InFlight
 TICK_SECONDS = 1.0
 #: While draining, a line in the log this often.
 LOG_SECONDS = 10.0
+#: A request that arrives after the ceiling is served, but may not hold the exit for longer than this: the kubelet's
+#: grace period leaves 30 s behind the ceiling.
+LATE_REQUEST_SECONDS = 10.0
 
 log = structlog.get_logger(__name__)
 
@@ -121,10 +124,15 @@ class DrainLoop:
                 self.drain, now, terminating=self._terminating, in_flight=self._gauge.count, limits=self._limits()
             ):
                 return
+            self._end_late_requests(now)
             if self.draining and now - logged_at >= LOG_SECONDS:
                 logged_at = now
                 self._log(now)
             await self._sleep(now)
+
+    def _end_late_requests(self, now: float) -> None:
+        if self.drain.state is State.EXPIRED and (self._gauge.oldest_seconds(now) or 0.0) > LATE_REQUEST_SECONDS:
+            self._on_expired()
 
     def _advanced(self, now: float) -> Drain:
         return lifecycle.advance(
