@@ -12,9 +12,11 @@ import functools
 import socket
 import ssl
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from multidict import CIMultiDict
 from yarl import URL
 
@@ -102,6 +104,34 @@ def _payload(body: httpx.SyncByteStream | httpx.AsyncByteStream | None) -> bytes
     return None
 
 
+class _Connection(ResponseHandler):
+    """Tells whoever reads a body of two failures that aiohttp keeps to itself."""
+
+    def set_exception(self, exc: BaseException, exc_cause: BaseException | None = None) -> None:
+        """Note a failure of the connection. Bytes that are no HTTP end a body; aiohttp leaves its reader waiting."""
+        super().set_exception(exc, *(() if exc_cause is None else (exc_cause,)))
+        self._fail_body(aiohttp.ClientPayloadError("the framing is broken"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note that the connection is gone. A reset is no clean end, not even of a body that closing ends."""
+        if exc is not None:
+            self._fail_body(aiohttp.ClientOSError(*exc.args))
+        super().connection_lost(exc)
+
+    def _fail_body(self, failure: aiohttp.ClientError) -> None:
+        if self._payload is not None and not self._payload.is_eof() and self._payload.exception() is None:
+            self._payload.set_exception(failure)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes connections of our own kind."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        make: type[ResponseHandler] = _Connection
+        self._factory = functools.partial(make, loop=self._loop)
+
+
 class AnswerStream(httpx.AsyncByteStream):
     """An answer's body as it arrives, in the pieces that the socket gave."""
 
@@ -146,7 +176,9 @@ def _translate(error: aiohttp.ClientError) -> httpx.TransportError:
         case aiohttp.ClientPayloadError():
             return httpx.RemoteProtocolError("its answer was cut short")
         case aiohttp.ClientResponseError():
-            return httpx.RemoteProtocolError(f"its answer is not HTTP: {error.message}")
+            # The first line says what is wrong; the others repeat what the upstream sent.
+            what = error.message.partition("\n")[0].rstrip(":")
+            return httpx.RemoteProtocolError(f"its answer is not HTTP: {what}")
         case _:
             return httpx.ReadError(text)
 
@@ -164,7 +196,7 @@ def make_transport(
     Errors: OSError, ssl.SSLError for a `ca_file` that cannot be read.
     """
     idle_seconds = IDLE_SECONDS_LOOPBACK if origin.host in LOOPBACK else IDLE_SECONDS_REMOTE
-    connector = aiohttp.TCPConnector(
+    connector = _Connector(
         limit=0,
         keepalive_timeout=idle_seconds,
         ssl=ssl.create_default_context(cafile=ca_file) if origin.scheme == "https" else True,
