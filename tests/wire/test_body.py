@@ -30,6 +30,10 @@ GOOD = {
     ),
     "an escaped key": (with_field(rb'"\u0073tream":true'), RequestBody(None, True, False, 1)),
     "an escaped model": (with_field(rb'"model":"\u006d\n\ud83c\udf89"'), RequestBody("m\n🎉", False, False, 1)),
+    "the longest model": (
+        with_field(b'"model":"' + b"m" * (MAX_MODEL_BYTES - 2) + b'"'),
+        RequestBody("m" * (MAX_MODEL_BYTES - 2), False, False, 1),
+    ),
     "stream false": (with_field(b'"stream":false'), RequestBody(None, False, False, 1)),
     "stream null": (with_field(b'"stream":null'), RequestBody(None, False, False, 1)),
     "thinking enabled": (
@@ -99,7 +103,7 @@ BAD = {
     "stream a long thing": (with_field(b'"stream":[true,true,true,true]'), "stream: must be"),
     "model a number": (with_field(b'"model":4'), "model: must be"),
     "model null": (with_field(b'"model":null'), "model: must be"),
-    "model too long": (with_field(b'"model":"' + b"m" * MAX_MODEL_BYTES + b'"'), "model: too long"),
+    "model too long": (with_field(b'"model":"' + b"m" * (MAX_MODEL_BYTES - 1) + b'"'), "model: too long"),
     "no messages": (b'{"model":"m"}', "messages: required"),
     "messages null": (b'{"messages":null}', "messages: must be a list"),
     "messages an object": (b'{"messages":{}}', "messages: must be a list"),
