@@ -156,6 +156,19 @@ def test_ctrl_c_in_the_terminal_ends_every_process():
         assert not run.left_behind()
 
 
+def test_a_sidecar_that_crashes_is_a_sentence_and_keeps_its_log():
+    with Run("--streams", "6") as run:
+        run.until("clients ask for streams")
+        (victim,) = [child for child in run.children if any("sidecar-2-r1" in word for word in child.cmdline())]
+        victim.kill()
+        assert run.exit_code() == 1, run.text
+        assert re.search(r"^lastcall: sidecar-2 ended with exit code -9: ", run.text, re.MULTILINE), run.text
+        assert "Traceback" not in run.text
+        (logs,) = re.findall(r"What the processes said is in (\S+)\.\n", run.text)
+        assert Path(logs, "sidecar-2-r1", "sidecar.log").is_file()
+        assert [str(left) for left in run.left_behind()] == [logs]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "SIGHUP"])
 def test_a_signal_while_it_starts_ends_every_process(number):
     with Run() as run:

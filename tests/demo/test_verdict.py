@@ -30,7 +30,7 @@ def test_a_run_without_a_flaw():
     assert verdict.good
     assert text(verdict) == [
         "True streams: 9 started, 9 finished, 9 verbatim, 0 dropped",
-        "True rollout: sidecar-3, sidecar-1: each drained, then ended with exit code 0; 31.2 s",
+        "True rollout: sidecar-3, sidecar-1: each drained, exit code 0; 31.2 s",
         "True counters: 9 accepted, 9 completed, 0 dropped: the sidecars agree with their clients",
         "0 dropped: every stream came whole, byte for byte, through a restart of all 2 sidecars.",
     ]
@@ -70,7 +70,7 @@ def test_a_run_without_a_flaw():
         pytest.param({"exits": ()}, "False rollout: nobody", id="no sidecar replaced"),
         pytest.param(
             {"exits": (("sidecar-3", 0), ("sidecar-1", -9))},
-            "ended with exit codes 0, -9",
+            "False rollout: sidecar-3, sidecar-1: exit codes 0, -9",
             id="a sidecar that was killed",
         ),
     ],

@@ -28,7 +28,8 @@ _STATES = {
     "expired": ("✗", "red"),
     "ending": ("◌", "bright_black"),
 }
-_EIGHTHS = " ▏▎▍▌▋▊▉█"
+#: Not quite the line's height, so that the rows stay apart.
+_BLOCK = "▇"
 _MARKS = {True: ("✔", "green"), False: ("✘", "red"), None: ("·", "bright_black")}
 
 
@@ -129,11 +130,10 @@ def _sidecars(scene: Scene, bar_width: int) -> Table:
 
 
 def _bar(row: Row, busiest: int, width: int, color: str) -> Text:
-    """Draw what a sidecar carries, to an eighth of a character."""
+    """Draw what a sidecar carries: something, if it carries anything."""
     if row.in_flight is None:
         return Text("no answer", style="bright_black")
-    eighths = round(8 * width * row.in_flight / busiest)
-    bar = "█" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()
+    bar = _BLOCK * -(-width * row.in_flight // busiest)
     return Text.assemble((bar.ljust(width), color), (f" {row.in_flight:>3}", "bold"))
 
 
@@ -144,7 +144,13 @@ def _rollout(scene: Scene, bar_width: int) -> Table:
     grid.add_column()
     bar = Table.grid(padding=(0, 2))
     bar.add_row(
-        ProgressBar(total=scene.total or 1, completed=scene.replaced, width=bar_width, complete_style="magenta"),
+        ProgressBar(
+            total=scene.total or 1,
+            completed=scene.replaced,
+            width=bar_width,
+            complete_style="magenta",
+            finished_style="magenta",
+        ),
         Text(f"{scene.replaced} of {scene.total} replaced", style="bold magenta" if done else "magenta"),
     )
     grid.add_row(Text("rollout", style="bright_black"), bar)

@@ -175,6 +175,7 @@ class Demo:
         traffic.check()
         stage.doing = "done"
         score = stage.ledger.score()
+        await cluster.refresh()
         if not self._options.naive:  # a killed sidecar takes its counts with it
             await _until_agreed(cluster, Totals(accepted=score.started, completed=score.verbatim))
         cluster.check()
@@ -228,7 +229,6 @@ def _traffic(url: str, streams: int, stage: Stage, rng: random.Random) -> "Traff
 async def _until_agreed(cluster: LocalCluster, expected: Totals) -> None:
     """Give the sidecars a moment to count their last streams."""
     deadline = time.monotonic() + _AGREE_SECONDS
-    await cluster.refresh()
     while cluster.totals != expected and time.monotonic() < deadline:
         await asyncio.sleep(_FRAME_SECONDS)
         await cluster.refresh()

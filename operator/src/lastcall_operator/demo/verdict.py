@@ -96,7 +96,7 @@ def _rollout(outcome: Outcome) -> Line:
     codes = {code for _, code in outcome.exits}
     good = len(outcome.exits) == outcome.replicas and codes == {0}
     codes_seen = ", ".join(str(code) for _, code in outcome.exits)
-    ends = "each drained, then ended with exit code 0" if good else f"ended with exit codes {codes_seen}"
+    ends = "each drained, exit code 0" if good else f"exit codes {codes_seen}"
     return Line(good, "rollout", f"{_names(outcome)}: {ends}; {outcome.rollout_seconds:.1f} s")
 
 
