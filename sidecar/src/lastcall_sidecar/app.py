@@ -83,9 +83,18 @@ class Guarded:
         self._own = own
         self._live = live
         self._loopback = loopback
+        #: Requests that are being answered; some of them wait for the drain's end.
+        self.under_way = 0
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
+        self.under_way += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            self.under_way -= 1
+
+    async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         origins = frozenset(self._live.settings.listen.cors_origins)
         try:
             check_browser(dict(scope["headers"]), origins=origins, loopback=self._loopback)

@@ -33,6 +33,8 @@ class ControlSocket:
         self._drains = drains
         self._status = status
         self._server: asyncio.Server | None = None
+        #: Commands that are being obeyed; some of them wait for the drain's end.
+        self.under_way = 0
 
     async def start(self) -> None:
         """Listen.
@@ -43,6 +45,8 @@ class ControlSocket:
         _require_ours(self._path.parent)
         if await _answers(self._path):
             raise FileExistsError(f"another sidecar listens on {self._path}")
+        if self._path.exists() and not self._path.is_socket():
+            raise FileExistsError(f"{self._path} is there already, and no socket (admin.controlSocket)")
         self._path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._serve, path=self._path, limit=MAX_LINE_BYTES)
         self._path.chmod(0o600)
@@ -63,12 +67,19 @@ class ControlSocket:
             writer.close()
 
     async def _obey(self, line: bytes, writer: asyncio.StreamWriter) -> None:
+        self.under_way += 1
+        try:
+            await self._do(line, writer)
+        finally:
+            self.under_way -= 1
+
+    async def _do(self, line: bytes, writer: asyncio.StreamWriter) -> None:
         try:
             command = json.loads(line)
             name = command["command"]
             wait, lease = bool(command.get("wait")), command.get("leaseSeconds")
             reason = str(command.get("reason") or "control socket")
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             await self._say(writer, done=True, ok=False, error=f"not a command: {error}")
             return
         match name:
@@ -92,13 +103,13 @@ class ControlSocket:
         except (InvalidLease, TypeError, ValueError) as error:
             await self._say(writer, done=True, ok=False, error=str(error))
             return
-        if wait:
-            await self._wait(writer)
-        await self._say(writer, done=True, ok=self._drains.drain.state is not State.EXPIRED)
-
-    async def _wait(self, writer: asyncio.StreamWriter) -> None:
+        if not wait:
+            await self._say(writer, done=True, ok=True)
+            return
         while not await self._drains.wait_for(lambda drains: drains.ended or not drains.draining, REPORT_SECONDS):
             await self._say(writer, done=False, ok=True)
+        # EXPIRED, or SERVING because the lease was over first: that is not what was waited for.
+        await self._say(writer, done=True, ok=self._drains.drain.state not in {State.EXPIRED, State.SERVING})
 
     async def _say(self, writer: asyncio.StreamWriter, **more: Any) -> None:
         told = {**self._status(), "state": self._drains.drain.state.value, **more}

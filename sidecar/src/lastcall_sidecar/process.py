@@ -41,6 +41,9 @@ from .waiting import Turnstile
 FLUSH_SECONDS = 10.0
 #: Seconds that clients have to take their last bytes when the drain's ceiling has passed.
 LAST_BYTES_SECONDS = 5.0
+#: Seconds for the answers to those who waited for the drain's end, and how often we look whether they have them.
+WAITERS_SECONDS = 1.0
+WAITERS_POLL_SECONDS = 0.01
 
 log = structlog.get_logger(__name__)
 
@@ -91,11 +94,10 @@ class Sidecar:
             Traffic(traffic_app(self.status), self.pipeline, self.live, loopback=is_loopback(self._traffic_address[0])),
             self._connection_limits,
         )
-        self.admin = Listener(
-            "admin",
-            Guarded(admin_app(self.status, self.metrics), self.live, loopback=is_loopback(self._admin_address[0])),
-            self._connection_limits,
+        self._admin_app = Guarded(
+            admin_app(self.status, self.metrics), self.live, loopback=is_loopback(self._admin_address[0])
         )
+        self.admin = Listener("admin", self._admin_app, self._connection_limits)
         self.control = ControlSocket(
             Path(loaded.settings.admin.control_socket), self.drains, lambda: self.status.livez_whole(clock())
         )
@@ -135,6 +137,7 @@ class Sidecar:
         self.admin.close()
         await self.drains.run()  # whatever came in between is served, too
         await self._flush(until)
+        await self._answer_waiters()
         self.control.close()
         await self.traffic.end()
         await self.admin.end()
@@ -144,6 +147,13 @@ class Sidecar:
                 await asyncio.to_thread(self.metrics.shutdown)
         except TimeoutError:
             log.warning("telemetry was not flushed in time", seconds=FLUSH_SECONDS)
+
+    async def _answer_waiters(self) -> None:
+        """Let those who waited for this moment hear of it: preStop hooks, ours and the app's."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAITERS_SECONDS):
+                while self.control.under_way or self._admin_app.under_way:  # noqa: ASYNC110 - no event tells
+                    await asyncio.sleep(WAITERS_POLL_SECONDS)
 
     async def _flush(self, until: float) -> None:
         """Wait until the kernel has every byte that a client is owed: until the ceiling, if one does not read."""
