@@ -137,6 +137,10 @@ class Program:
         """How many TCP sockets it has open, listeners included."""
         return len(psutil.Process(self.pid).net_connections("tcp"))
 
+    def open_descriptors(self) -> int:
+        """How many file descriptors it has open: sockets of all kinds, files, pipes."""
+        return psutil.Process(self.pid).num_fds()
+
     def report(self) -> str:
         """Command and the end of the output, for a failure message."""
         return f"$ {' '.join(self.command)}\n{self.output()[-8000:]}"
