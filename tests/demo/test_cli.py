@@ -1,5 +1,6 @@
 """The `lastcall` command: quick to help, and every error a sentence."""
 
+import os
 import subprocess
 import sys
 from importlib.metadata import version
@@ -9,11 +10,16 @@ import pytest
 HEAVY = ("anthropic", "asyncio", "httpx", "rich")
 
 
-def lastcall(*arguments, before="pass"):
+def lastcall(*arguments, before="pass", **environ):
     """Run the command in a process of its own; `before` is Python that runs first in it."""
     program = f"import sys; {before}; from lastcall_operator.__main__ import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
 
 
@@ -65,8 +71,8 @@ def test_a_sidecar_that_cannot_start_is_a_sentence(tmp_path):
     program = tmp_path / "lastcall-sidecar"
     program.write_text(f"#!{sys.executable}\nimport sys; sys.exit('the port 1 is in use')\n")
     program.chmod(0o755)
-    ran = lastcall("demo", before=f"sys.executable = {str(tmp_path / 'python')!r}")
+    ran = lastcall("demo", before=f"sys.executable = {str(tmp_path / 'python')!r}", TMPDIR=str(tmp_path))
     assert ran.returncode == 1
-    assert "lastcall: The fake LLM did not start: the port 1 is in use\n" in ran.stderr
+    assert "the port 1 is in use\n" in ran.stderr
     assert "Traceback" not in ran.stderr
     assert "What the processes said is in " in ran.stdout

@@ -62,10 +62,10 @@ class LocalCluster:
 
     async def __aenter__(self) -> Self:
         try:
-            await self._start_upstream()
+            upstream = await self._start_upstream()
             for number in range(self.replicas):
                 self.pods.append(await self._make_pod(f"sidecar-{number + 1}"))
-            await _together([pod.until_ready(self._http) for pod in self.pods])
+            await _together([self._until_up(upstream), *(pod.until_ready(self._http) for pod in self.pods)])
             self.url = await self._front.start()
             self._spawn(self._probe(GAUGE_SECONDS, LocalPod.probe_gauge))
             self._spawn(self._probe(READINESS_SECONDS, LocalPod.probe_readiness))
@@ -153,7 +153,7 @@ class LocalCluster:
         self._children.append(pod.child)
         return pod
 
-    async def _start_upstream(self) -> None:
+    async def _start_upstream(self) -> Child:
         listen = f"127.0.0.1:{free_ports(1, self._rng)[0]}"
         fake = await Child.start(
             "the fake LLM",
@@ -163,6 +163,9 @@ class LocalCluster:
         )
         self._children.append(fake)
         self.upstream_url = f"http://{listen}"
+        return fake
+
+    async def _until_up(self, fake: Child) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_SECONDS):
                 while fake.exit_code is None:
