@@ -26,6 +26,7 @@ class Status:
         self._gauge = gauge
         self._pod = pod
         self._started = datetime.now(UTC)
+        self._told: dict[float, str] = {}
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """Readiness: 200 while new work is wanted, 503 while draining."""
@@ -51,11 +52,9 @@ class Status:
     def livez_whole(self, now: float) -> dict[str, Any]:
         """The whole gauge, for the operator. `now` is monotonic seconds."""
         drain = self.drains.drain
-        wall = datetime.now(UTC).timestamp() - now
-
-        def at(moment: float | None) -> str | None:
-            return None if moment is None else rfc3339(datetime.fromtimestamp(wall + moment, UTC))
-
+        since, deadline, lease_expires = self._at(
+            now, drain.since, drain_deadline(drain, self.drains.limits()), drain.lease_expires
+        )
         oldest = self._gauge.oldest_seconds(now)
         loaded = self.live.loaded
         return {
@@ -67,9 +66,9 @@ class Status:
                 "state": drain.state.value,
                 "reason": drain.reason,
                 "final": drain.final,
-                "since": at(drain.since),
-                "deadline": at(drain_deadline(drain, self.drains.limits())),
-                "lease_expires": at(drain.lease_expires),
+                "since": since,
+                "deadline": deadline,
+                "lease_expires": lease_expires,
             },
             "config": {"generation": loaded.generation, "hash": loaded.hash, "error": self.live.error},
             "totals": asdict(self._gauge.totals),
@@ -78,6 +77,17 @@ class Status:
             "started": rfc3339(self._started),
             "version": __version__,
         }
+
+    def _at(self, now: float, *moments: float | None) -> list[str | None]:
+        """The moments by the wall clock. Each is told alike as long as it is told: two clocks never agree twice."""
+        wall = datetime.now(UTC).timestamp() - now
+        known = self._told
+        self._told = {
+            moment: known.get(moment) or rfc3339(datetime.fromtimestamp(wall + moment, UTC))
+            for moment in moments
+            if moment is not None
+        }
+        return [None if moment is None else self._told[moment] for moment in moments]
 
     def index(self) -> dict[str, Any]:
         """What answers at `/`."""

@@ -39,11 +39,11 @@ def admin_app(status: Status, metrics: Metrics) -> Quart:
 
     @app.post("/drain")
     async def drain() -> Response:
-        return refusal(status) or await _drain(status)
+        return await refusal(status) or await _drain(status)
 
     @app.delete("/drain")
     async def undrain() -> Response:
-        return refusal(status) or _undrain(status)
+        return await refusal(status) or _undrain(status)
 
     @app.get("/drain/wait")
     async def wait() -> Response:
@@ -54,13 +54,15 @@ def admin_app(status: Status, metrics: Metrics) -> Quart:
     return app
 
 
-def refusal(status: Status) -> Response | None:
+async def refusal(status: Status) -> Response | None:
     """Why the caller may not lease a drain; None when it may."""
     public_key = status.live.settings.drain.public_key
     if public_key is None:
         return problem(404, "remote drains are off: no drain.publicKey is configured")
+    presented = request.headers.get("authorization", "")
     try:
-        check_drain_token(request.headers.get("authorization", ""), public_key=public_key, pod_uid=status.pod_uid)
+        # In a thread: the first one imports cryptography, which takes longer than streams should wait.
+        await asyncio.to_thread(check_drain_token, presented, public_key=public_key, pod_uid=status.pod_uid)
     except TokenError as error:
         return problem(401, f"drain token refused: {error}")
     return None
@@ -69,7 +71,7 @@ def refusal(status: Status) -> Response | None:
 async def _drain(status: Status) -> Response:
     try:
         asked = _lease(json.loads(await request.get_data() or b"{}"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return problem(400, str(error))
     status.drains.request(*asked)
     return reply(200, status.livez_whole(asyncio.get_running_loop().time()))
