@@ -26,7 +26,7 @@ def serving(sidecar):
     """A sidecar that no test before has left in a drain."""
     sidecar.wait_for(state="serving")
     yield sidecar
-    sidecar.command_line("undrain")
+    exchange(sidecar.control_socket, b'{"command": "undrain"}\n')
 
 
 def exchange(path, data: bytes) -> list[dict]:

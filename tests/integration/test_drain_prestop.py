@@ -156,7 +156,7 @@ def test_a_second_prestop_changes_nothing_and_both_are_answered(outcomes):
     assert all_whole(seen["answers"])
     assert [told(hook) for hook in seen["hooks"]] == ["drained", "drained"]
     assert seen["before"]["drain"]["reason"] == seen["after"]["drain"]["reason"] == "first"
-    assert seen["before"]["drain"]["deadline"][:18] == seen["after"]["drain"]["deadline"][:18]
+    assert seen["before"]["drain"]["deadline"] == seen["after"]["drain"]["deadline"]
 
 
 def test_whoever_waits_is_answered_before_the_process_leaves(outcomes):
