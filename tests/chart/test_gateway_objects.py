@@ -126,6 +126,12 @@ def test_the_autoscaler_alone_sets_the_number_of_pods() -> None:
     assert target == {"apiVersion": "apps/v1", "kind": "Deployment", "name": one("Deployment")["metadata"]["name"]}
 
 
+def test_the_autoscaler_takes_one_pod_a_minute_because_each_carries_streams() -> None:
+    behavior = one("HorizontalPodAutoscaler", _EVERYTHING)["spec"]["behavior"]["scaleDown"]
+    assert behavior["policies"] == [{"type": "Pods", "value": 1, "periodSeconds": 60}]
+    assert behavior["stabilizationWindowSeconds"] == 300
+
+
 def test_a_disruption_budget_never_makes_a_node_undrainable() -> None:
     budget = one("PodDisruptionBudget")["spec"]
     assert (budget["maxUnavailable"], budget["unhealthyPodEvictionPolicy"]) == (1, "AlwaysAllow")

@@ -78,6 +78,28 @@ def test_only_folders_are_mounted_because_a_sub_path_never_changes() -> None:
     assert not [mount for mount in container(values)["volumeMounts"] if "subPath" in mount]
 
 
+def test_what_has_to_be_written_has_a_folder_that_goes_with_the_pod() -> None:
+    volumes = {volume["name"]: volume.get("emptyDir") for volume in pod()["volumes"]}
+    writable = {mount["mountPath"]: volumes[mount["name"]] for mount in container()["volumeMounts"]}
+    assert {path: folder for path, folder in writable.items() if folder} == {
+        "/run/lastcall": {"medium": "Memory", "sizeLimit": "1Mi"},
+        "/tmp": {"sizeLimit": "64Mi"},
+    }
+    assert [mount["mountPath"] for mount in container()["volumeMounts"] if mount.get("readOnly")] == [
+        "/etc/lastcall/config"
+    ]
+
+
+def test_other_services_do_not_become_settings() -> None:
+    for spec in (pod(), one("Pod")["spec"]):
+        assert spec["enableServiceLinks"] is False  # LASTCALL_GATEWAY_SERVICE_HOST and its kin
+
+
+def test_the_test_runs_once_and_not_for_ever() -> None:
+    spec = one("Pod", {"gateway.test.timeoutSeconds": 90})["spec"]
+    assert (spec["restartPolicy"], spec["activeDeadlineSeconds"]) == ("Never", 150)
+
+
 def test_the_pod_is_known_to_itself_and_to_the_operator() -> None:
     fields = {item["name"]: item["valueFrom"]["fieldRef"]["fieldPath"] for item in container()["env"]}
     assert fields == {"LASTCALL_POD__NAME": "metadata.name", "LASTCALL_POD__UID": "metadata.uid"}
