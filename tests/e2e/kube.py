@@ -115,6 +115,12 @@ class Api:
         found: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
         return found
 
+    async def upstream_requests(self) -> list[dict[str, Any]]:
+        """The last requests that reached the fake LLM, with their heads."""
+        path = f"/api/v1/namespaces/{NAMESPACE}/services/upstream:http/proxy/__requests"
+        found: list[dict[str, Any]] = (await self._http.get(path)).raise_for_status().json()
+        return found
+
 
 @asynccontextmanager
 async def api() -> AsyncIterator[Api]:

@@ -70,3 +70,24 @@ async def test_changed_limits_apply_live_with_no_restart_and_nothing_dropped(
     assert load.broken() == [], summary(outcomes)
     assert {pod.uid: pod.restarts for pod in await api.pods()} == before
     assert {config["error"] for config in await _configs(api)} == {None}
+
+
+async def test_a_rotated_secret_is_used_live_with_no_restart(api: Api) -> None:
+    before = {pod.uid: pod.restarts for pod in await api.pods()}
+    ask = {"model": "fake-llm-1", "max_tokens": 64, "messages": [{"role": "user", "content": "hi"}]}
+
+    async def keys_upstream() -> set[str]:
+        assert {await _status(ask) for _ in range(12)} == {200}
+        heads = [dict(request["headers"]) for request in (await api.upstream_requests())[-12:]]
+        return {head["x-api-key"] for head in heads}
+
+    async def only_the_new_one() -> bool:
+        return await keys_upstream() == {"another"}
+
+    assert await keys_upstream() == {"not-a-secret"}
+    await _upgrade("gateway.upstreamApiKey.value=another")
+    try:
+        await until(only_the_new_one, _APPLIED_SECONDS, "the new key upstream, from every pod")
+    finally:
+        await _upgrade("gateway.upstreamApiKey.value=not-a-secret")
+    assert {pod.uid: pod.restarts for pod in await api.pods()} == before
