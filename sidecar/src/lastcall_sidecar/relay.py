@@ -6,6 +6,7 @@ know as one is a failure that the client is told.
 """
 
 import asyncio
+import re
 from typing import Final
 
 import httpx
@@ -20,6 +21,8 @@ from .wire.sse import Framer
 
 #: Seconds that an upstream may linger after the terminal event before we end the answer cleanly.
 LINGER_SECONDS: Final = 5.0
+#: A line that belongs to an event. Comments keep a connection alive; they are no answer.
+NOT_A_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
 
 
 async def relay(exchange: Exchange, answer: httpx.Response) -> None:
@@ -63,9 +66,11 @@ async def _relay_stream(exchange: Exchange, answer: httpx.Response, headers: Hea
             break
         ready = framer.feed(chunk)
         if ready:
-            exchange.saw_event()
+            if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
+                exchange.saw_event()
             account.feed(ready)
-            exchange.insertable = framer.insertable and not account.terminal
+        exchange.insertable = framer.insertable and not account.terminal
+        if ready:
             await exchange.send_body(ready)
     if account.terminal:
         await _linger(exchange, answer, framer)
