@@ -106,8 +106,13 @@ class Guarded:
 
 async def refuse(send: Send, refusal: Refusal, protocol: Protocol) -> None:
     """Answer where no request of ours has begun."""
-    body = protocol.error_body(refusal.status, refusal.kind, refusal.message, new_request_id())
-    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    request_id = new_request_id()
+    body = protocol.error_body(refusal.status, refusal.kind, refusal.message, request_id)
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(body)),
+        (b"x-lastcall-request-id", request_id.encode("ascii")),
+    ]
     await answer(send, refusal.status, headers, body)
 
 

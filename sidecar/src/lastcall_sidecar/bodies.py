@@ -69,7 +69,7 @@ class Bodies:
         try:
             chunks = await self._read(exchange, account)
             content = await self._scan(exchange, chunks)
-            exchange.model, exchange.has_thinking = content.model, content.has_thinking
+            exchange.understood(content)
             yield Body(_held(exchange, chunks), exchange.body_bytes, content)
         finally:
             self._grant(account.close())

@@ -18,6 +18,7 @@ from .core.inflight import InFlight, Ticket
 from .core.timers import Clock, Timers
 from .server import ClientConnection
 from .settings import Mode, Settings
+from .wire.body import RequestBody
 from .wire.headers import echoable
 from .wire.protocol import Account, Route
 
@@ -105,8 +106,12 @@ class Exchange:
         self.insertable = False
         # What was read.
         self.body_bytes = 0
+        #: The whole request has come.
+        self.asked = False
         self.model: str | None = None
         self.has_thinking = False
+        #: By the `Accept` header, or `stream` in the body.
+        self.wants_stream = b"text/event-stream" in self.header.get(b"accept", b"")
         self.first_event_seconds: float | None = None
         # How it ended.
         self.upstream_status: int | None = None
@@ -163,10 +168,15 @@ class Exchange:
         """Whether cookies pass: between an app and its own clients they do, to and from a remote upstream never."""
         return self.settings.mode is Mode.INGRESS
 
+    def understood(self, content: RequestBody) -> None:
+        """The body's top level has been read."""
+        self.model, self.has_thinking = content.model, content.has_thinking
+        self.wants_stream = self.wants_stream or content.stream
+
     @property
-    def accepts_stream(self) -> bool:
-        """Whether the client asked for a stream by its `Accept` header."""
-        return b"text/event-stream" in self.header.get(b"accept", b"")
+    def is_stream(self) -> bool:
+        """Whether the answer is a stream or, before there is one, whether the client asked for it."""
+        return self.ticket.stream or (self.status is None and self.wants_stream)
 
     @property
     def protocol_over(self) -> bool:
@@ -263,6 +273,7 @@ class Exchange:
                 self.stop(Stop.CLIENT_GONE)
                 return
             self._chunk = (message.get("body", b""), message.get("more_body", False))
+            self.asked = not self._chunk[1]
             self._chunk_there.set()
             if self._chunk[1]:
                 self.start(Clock.PEER_CHECK)

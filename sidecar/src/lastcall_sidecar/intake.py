@@ -41,9 +41,7 @@ class Outgoing:
     headers: Headers
 
 
-def outgoing(
-    exchange: Exchange, target: bytes, caller: Caller, secrets: Secrets, *, length: int | None, stream: bool
-) -> Outgoing:
+def outgoing(exchange: Exchange, target: bytes, caller: Caller, secrets: Secrets, *, length: int | None) -> Outgoing:
     """Make the head for the upstream; `length` is the body's where we hold it."""
     settings = exchange.settings
     ingress = settings.mode is Mode.INGRESS
@@ -52,7 +50,7 @@ def outgoing(
         drop |= {caller.key_header}
     if secrets.upstream_api_key is not None:
         drop |= _CREDENTIALS
-    if stream:
+    if exchange.wants_stream:
         drop |= {b"accept-encoding"}
     headers = request_headers(exchange.headers, keep_cookies=ingress, drop=drop)
     host = exchange.header.get(b"host", b"") if ingress else _authority(settings)
@@ -61,7 +59,7 @@ def outgoing(
         headers.append((b"content-length", b"%d" % length))
     elif b"content-length" in exchange.header:
         headers.append((b"content-length", exchange.header[b"content-length"]))
-    if stream:
+    if exchange.wants_stream:
         headers.append((b"accept-encoding", b"identity"))
     if secrets.upstream_api_key is not None:
         headers.append(_credential(settings, secrets.upstream_api_key))

@@ -105,11 +105,11 @@ def _upstream(loaded: Loaded) -> tuple[Upstream, str | None]:
     return upstream, loaded.files.get(upstream.ca_file) if upstream.ca_file else None
 
 
-def _make(upstream: Upstream, user_timeout_seconds: float) -> PooledTransport:
+def _make(upstream: Upstream, stall_seconds: float) -> PooledTransport:
     return make_transport(
         httpx.URL(upstream.url),
         connect_timeout_seconds=upstream.connect_timeout_seconds,
-        user_timeout_seconds=user_timeout_seconds,
+        stall_seconds=stall_seconds,
         trust_env=upstream.trust_env,
         ca_file=upstream.ca_file,
     )

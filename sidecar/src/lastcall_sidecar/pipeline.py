@@ -106,7 +106,8 @@ class Pipeline:
                 exchange.reset_client()
             elif exchange.stopped is not Stop.CLIENT_GONE:
                 await tell(exchange, words)
-            return words.outcome
+            # Whoever has not finished asking has lost no answer.
+            return Outcome.FAILED if words.outcome is Outcome.DROPPED and not exchange.asked else words.outcome
         except (Refusal, UpstreamFailure) as failure:
             exchange.over()
             exchange.failure = failure.message
@@ -129,8 +130,7 @@ class Pipeline:
         exchange.watch_client()
         async with self._body(exchange) as body, self._slot(exchange, caller.name):
             exchange.start(Clock.MAX_DURATION)
-            wants_stream = (body.content is not None and body.content.stream) or exchange.accepts_stream
-            head = outgoing(exchange, target, caller, secrets, length=body.length, stream=wants_stream)
+            head = outgoing(exchange, target, caller, secrets, length=body.length)
             async with self._live.transport() as transport, _upstream(exchange, transport, head, body) as answer:
                 await relay(exchange, answer)
 
@@ -147,11 +147,12 @@ class Pipeline:
     def expire(self) -> None:
         """The drain's ceiling has come: end what is left."""
         for exchange in tuple(self._under_way):
-            log.error(
-                "request dropped: the drain's ceiling was reached",
-                request_id=exchange.request_id,
-                sent_bytes=exchange.sent_bytes,
-            )
+            if exchange.asked:
+                log.error(
+                    "request dropped: the drain's ceiling was reached",
+                    request_id=exchange.request_id,
+                    sent_bytes=exchange.sent_bytes,
+                )
             exchange.stop(Stop.CEILING)
 
 
@@ -177,6 +178,9 @@ async def _upstream(
     answer = await _connected(lambda: transport.handle_async_request(request))
     exchange.timers.stop(Clock.RESPONSE_HEADER)
     exchange.upstream_status = answer.status_code
+    if answer.status_code < 200:
+        await answer.aclose()
+        raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {answer.status_code}, unasked")
     try:
         yield answer
     finally:

@@ -122,10 +122,10 @@ class Sidecar:
 
         Errors: OSError, naming what could not be bound.
         """
-        user_timeout = self.live.settings.limits.write_stall_seconds
+        stall_seconds = self.live.settings.limits.write_stall_seconds
         await self.control.start()
         for listener, address in ((self.admin, self._admin_address), (self.traffic, self._traffic_address)):
-            host, port = await listener.start(*address, user_timeout)
+            host, port = await listener.start(*address, stall_seconds)
             log.info("listening", listener=listener.name, address=f"{host}:{port}")
 
     async def leave(self) -> None:

@@ -46,7 +46,7 @@ class Reports:
             "status": exchange.status,
             "outcome": outcome.value,
             "model": exchange.model,
-            "stream": exchange.ticket.stream,
+            "stream": exchange.is_stream,
             "seconds": round(asyncio.get_running_loop().time() - exchange.ticket.started, 3),
             "request_bytes": exchange.body_bytes,
             "response_bytes": exchange.sent_bytes,
@@ -71,7 +71,7 @@ def failure_line(exchange: Exchange) -> str:
     pairs = {
         "request_id": exchange.request_id,
         "model": exchange.model,
-        "stream": exchange.ticket.stream,
+        "stream": exchange.is_stream,
         "body_bytes": exchange.body_bytes,
         "has_thinking": exchange.has_thinking,
         "anthropic_beta": exchange.header.get(b"anthropic-beta", b"").decode("latin-1"),

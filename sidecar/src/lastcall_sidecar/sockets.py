@@ -6,16 +6,18 @@ import socket
 KEEP_ALIVE_IDLE_SECONDS = 30
 KEEP_ALIVE_INTERVAL_SECONDS = 10
 KEEP_ALIVE_PROBES = 3
+#: The kernel gives up on a peer this much later than our own clock does: ours says why.
+USER_TIMEOUT_MARGIN_SECONDS = 30
 
 
-def set_keep_alive(sock: socket.socket, user_timeout_seconds: float) -> None:
-    """Probe an idle peer; give up on one that acknowledges nothing, or whose window stays shut, for that long."""
+def set_keep_alive(sock: socket.socket, stall_seconds: float) -> None:
+    """Probe an idle peer; give up on one that acknowledges nothing, or does not read, some time past a stall."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (
         ("TCP_KEEPIDLE", KEEP_ALIVE_IDLE_SECONDS),
         ("TCP_KEEPINTVL", KEEP_ALIVE_INTERVAL_SECONDS),
         ("TCP_KEEPCNT", KEEP_ALIVE_PROBES),
-        ("TCP_USER_TIMEOUT", int(user_timeout_seconds * 1000)),
+        ("TCP_USER_TIMEOUT", int((stall_seconds + USER_TIMEOUT_MARGIN_SECONDS) * 1000)),
     ):
         if hasattr(socket, option):  # not on every platform
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)

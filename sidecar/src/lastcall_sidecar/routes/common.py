@@ -6,6 +6,7 @@ from typing import Any
 from quart import Quart, Response
 from werkzeug.exceptions import HTTPException
 
+from lastcall_sidecar.ids import new_request_id
 from lastcall_sidecar.wire.anthropic import ANTHROPIC
 from lastcall_sidecar.wire.protocol import ErrorKind
 
@@ -34,5 +35,7 @@ def reply(status: int, body: dict[str, Any]) -> Response:
 def problem(status: int, message: str) -> Response:
     """An error in Anthropic's shape."""
     kind = _KINDS.get(status, ErrorKind.INVALID_REQUEST if status < 500 else ErrorKind.API)
-    body = ANTHROPIC.error_body(status, kind, message, "")
-    return Response(body, status, content_type="application/json")
+    request_id = new_request_id()
+    body = ANTHROPIC.error_body(status, kind, message, request_id)
+    headers = {"x-lastcall-request-id": request_id}
+    return Response(body, status, content_type="application/json", headers=headers)

@@ -157,7 +157,7 @@ class Connection(TCPServer):
     def write(self, data: bytes = b"") -> None:
         """Write what is held, and these bytes."""
         data, self._held = self._held + data, b""
-        if data and not self.transport.is_closing():
+        if data and not self._closing and not self.transport.is_closing():
             self._written_bytes += len(data)
             self.transport.write(data)
 
@@ -166,8 +166,8 @@ class Connection(TCPServer):
     def _begin_close(self) -> None:
         """We are done: flush, send FIN, give the client a moment to take it."""
         if not self._closing:
-            self._closing = True
             self.write()
+            self._closing = True
             with suppress(OSError, RuntimeError, NotImplementedError):
                 self.transport.write_eof()
             self._arm(LINGER_SECONDS, self._close_if_stalled)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, cast
 from wsgiref.handlers import format_date_time
 
 import h11
+import structlog
 from hypercorn.asyncio.task_group import TaskGroup
 from hypercorn.config import Config
 from hypercorn.events import Closed, Event, RawData, Updated
@@ -42,7 +43,11 @@ REASONS = {status.value: status.phrase.encode("ascii") for status in HTTPStatus}
 HEAD_END = re.compile(rb"\r?\n\r?\n")
 FRAMING_LINE = re.compile(rb"^(content-length|transfer-encoding)[ \t]*:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 OURS_TO_CLOSE = (h11.DONE, h11.MUST_CLOSE, h11.CLOSED)
+
+
+log = structlog.get_logger(__name__)
 
 
 class Requests(TaskGroup):
@@ -55,7 +60,7 @@ class Requests(TaskGroup):
     async def spawn_app(
         self,
         app: AppWrapper,  # noqa: ARG002 - Hypercorn's wrapper; the connection calls the application itself
-        config: Config,
+        config: Config,  # noqa: ARG002 - Hypercorn's, too
         scope: Scope,
         send: Callable[[ASGISendEvent | None], Awaitable[None]],
     ) -> Callable[[ASGIReceiveEvent], Awaitable[None]]:
@@ -75,8 +80,8 @@ class Requests(TaskGroup):
         async def run() -> None:
             try:
                 await self._connection.asgi(scope, receive, send)
-            except Exception:  # noqa: BLE001 - the last boundary: one request's bug must not end the connection's tasks
-                await config.log.exception("the application raised while it served a request")
+            except Exception:
+                log.exception("the application raised while it served a request")
             finally:
                 inbox.close()
                 await send(None)
@@ -113,6 +118,7 @@ class StrictHTTP1(H11Protocol):
         self._reading = asyncio.Lock()
         self._head = bytearray()
         self._close_after = False
+        self._refused = False
         self._chunked = False
         self._body_left: int | None = None
         #: The request's target as it came: ASGI's path and query lose a `?` with nothing behind it.
@@ -149,7 +155,11 @@ class StrictHTTP1(H11Protocol):
             try:
                 event = self.connection.next_event()
             except h11.RemoteProtocolError as error:
-                await self.refuse(error.error_status_hint, f"this is not HTTP/1.1: {error}")
+                # h11's own words quote what was sent, credentials included.
+                status = error.error_status_hint
+                await self.refuse(
+                    status, "the request's head is too large" if status == 431 else "this is not HTTP/1.1"
+                )
                 return
             if isinstance(event, h11.Request):
                 why = self._objection(event)
@@ -179,6 +189,8 @@ class StrictHTTP1(H11Protocol):
         if request.method == b"CONNECT":
             return 501, "CONNECT is not served here"
         for name, value in request.headers:
+            if CONTROL.search(value):
+                return 400, "a header's value holds a control character"
             if name == b"upgrade" and value.strip().lower() != b"h2c":
                 return 501, "websockets and other upgrades are not served here"
         return None
@@ -212,7 +224,9 @@ class StrictHTTP1(H11Protocol):
     # What goes out.
 
     async def stream_send(self, event: StreamEvent) -> None:
-        """Frame and send what the application answers."""
+        """Frame and send what the application answers; nothing behind a refusal, which was the answer."""
+        if self._refused and not isinstance(event, StreamClosed):
+            return
         if isinstance(event, Body) and self._chunked:
             await self.send(RawData(data=b"%x\r\n%b\r\n" % (len(event.data), event.data)))
         elif isinstance(event, Body):
@@ -257,6 +271,7 @@ class StrictHTTP1(H11Protocol):
 
     async def refuse(self, status: int, message: str) -> None:
         """Answer what is no proper request, and close."""
+        self._refused = True
         if self.connection.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             headers, body = refusal(status, message)
             await self._send_h11_event(

@@ -187,7 +187,7 @@ def make_transport(
     origin: httpx.URL,
     *,
     connect_timeout_seconds: float,
-    user_timeout_seconds: float,
+    stall_seconds: float,
     trust_env: bool = False,
     ca_file: str | None = None,
 ) -> PooledTransport:
@@ -200,7 +200,7 @@ def make_transport(
         limit=0,
         keepalive_timeout=idle_seconds,
         ssl=ssl.create_default_context(cafile=ca_file) if origin.scheme == "https" else True,
-        socket_factory=functools.partial(_socket, user_timeout_seconds=user_timeout_seconds),
+        socket_factory=functools.partial(_socket, stall_seconds=stall_seconds),
     )
     session = aiohttp.ClientSession(
         connector=connector,
@@ -219,9 +219,9 @@ def make_transport(
     return PooledTransport(session, origin)
 
 
-def _socket(address: aiohttp.connector.AddrInfoType, *, user_timeout_seconds: float) -> socket.socket:
+def _socket(address: aiohttp.connector.AddrInfoType, *, stall_seconds: float) -> socket.socket:
     family, kind, protocol, _, _ = address
     made = socket.socket(family, kind, protocol)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-    set_keep_alive(made, user_timeout_seconds)
+    set_keep_alive(made, stall_seconds)
     return made
