@@ -331,7 +331,9 @@ class Exchange:
             self.start(Clock.HEARTBEAT)
 
     async def _send_heartbeat(self) -> None:
-        if self.account is not None and not self.account.terminal and not self._over:
+        # Asked again: since it fell due, an event may have begun to leave.
+        fits = self.insertable and not self._sending and not self._over
+        if fits and self.account is not None and not self.account.terminal:
             self.heartbeats += 1
             with suppress(OSError):
                 await self.send_body(self.route.protocol.heartbeat(self.account))
