@@ -16,10 +16,18 @@ class Scraped:
         self._samples = list(_samples(text))
 
     def __getitem__(self, key: str | tuple[str, ...]) -> float:
-        name, *values = (key,) if isinstance(key, str) else key
-        found = [s.value for s in self._samples if s.name == name and [s.labels[n] for n in sorted(s.labels)] == values]
+        name = key if isinstance(key, str) else key[0]
+        found = self._values(key)
         assert len(found) == 1, f"{key}: {found} of {[s for s in self._samples if s.name == name]}"
         return found[0]
+
+    def has(self, *key: str) -> bool:
+        """Whether there is such a sample."""
+        return bool(self._values(key))
+
+    def _values(self, key: str | tuple[str, ...]) -> list[float]:
+        name, *values = (key,) if isinstance(key, str) else key
+        return [s.value for s in self._samples if s.name == name and [s.labels[n] for n in sorted(s.labels)] == values]
 
     def labels(self, name: str) -> set[frozenset[str]]:
         """The names of the labels of each sample of that name; empty where there is no such sample."""

@@ -137,6 +137,11 @@ class Program:
         """How many TCP sockets it has open, listeners included."""
         return len(psutil.Process(self.pid).net_connections("tcp"))
 
+    def connections_to(self, port: int) -> int:
+        """How many TCP connections it has open to a port."""
+        found = psutil.Process(self.pid).net_connections("tcp")
+        return sum(bool(connection.raddr) and connection.raddr.port == port for connection in found)
+
     def open_descriptors(self) -> int:
         """How many file descriptors it has open: sockets of all kinds, files, pipes."""
         return psutil.Process(self.pid).num_fds()
