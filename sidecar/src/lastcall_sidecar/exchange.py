@@ -138,8 +138,8 @@ class Exchange:
     # Ends.
 
     def stop(self, why: Stop) -> None:
-        """End the request, unless it is over or ending already."""
-        if self.stopped is None and not self._over and self._task is not None:
+        """End the request, unless it is over, ending already, or only its tidying up is left."""
+        if self.stopped is None and not self._over and not self.finished and self._task is not None:
             self.stopped = why
             self._task.cancel()
 
