@@ -55,6 +55,11 @@ CASES = {
     ),
     "an error at once": (sequences.OVERLOADED, {"terminal": True, "error": "overloaded_error"}),
     "an error without a type": (b"event: error\ndata: oops\n\n", {"terminal": True, "error": "error"}),
+    "an error of no type": (
+        anthropic_event({"type": "error", "error": {}}),
+        {"terminal": True, "error": "error"},
+    ),
+    "a type that does not come first": (b'data: {"index": 0, "type": "message_stop"}\n\n', {"terminal": True}),
     "an error of an odd type": (
         anthropic_event({"type": "error", "error": {"type": 7}}),
         {"terminal": True, "error": "error"},
@@ -264,10 +269,12 @@ def test_its_repr_tells_what_it_knows():
 
 def test_of_an_unknown_protocol_only_that_it_started_is_known():
     account = UNKNOWN.account()
+    account.feed(b"")
     assert not account.started
     account.feed(sequences.TEXT)
     assert facts(account) == {"started": True}
     assert not account.knows_terminal
+    assert account.last_event == "message_stop"
 
 
 @pytest.mark.parametrize("count", [-1, 10**30, True, "7", 1.5], ids=str)

@@ -110,10 +110,11 @@ def test_any_bytes_mean_the_same_at_any_split(stream, data):
         [b"data: " + b"a" * 100 + b"\n\n"],
         [b"data: " + b"a" * 50, b"a" * 50],
         [b"data: " + b"a" * 50 + b"\n", b"data: " + b"a" * 50 + b"\n"],
+        [b"data: " + b"a" * 57 + b"\ndata:abcdef\n"],
         [b": " + b"a" * 100],
         [b"data\n" * 65],
     ],
-    ids=["whole", "split", "in lines", "a comment", "empty lines"],
+    ids=["whole", "split", "in lines", "by one byte", "a comment", "empty lines"],
 )
 def test_an_event_past_the_limit_raises_then_and_from_then_on(chunks):
     decoder = Decoder(max_event_bytes=64)
@@ -125,6 +126,7 @@ def test_an_event_past_the_limit_raises_then_and_from_then_on(chunks):
 
 def test_an_event_at_the_limit_passes():
     assert len(decode([b"data: " + b"a" * 58 + b"\n\n"], Decoder(max_event_bytes=64))[0].data) == 58
+    assert len(decode([b"data: " + b"a" * 57 + b"\ndata:abcde\n\n"], Decoder(max_event_bytes=64))[0].data) == 63
 
 
 def test_the_limit_is_32_mib():
@@ -143,11 +145,12 @@ def test_the_limit_is_32_mib():
             b"data: " + b"a" * 40 + b"\ndata: " + b"b" * 40 + b"\n\n",
             Event("message", "a" * 40 + "\n" + "b" * 23, truncated=True),
         ),
+        (b"data: " + b"a" * 59 + b"\ndata: b\n\n", Event("message", "a" * 58 + "\nb", truncated=True)),
         (b": " + b"a" * 100 + b"\ndata: b\n\n", Event("message", "b")),
         (b"data: a\n: " + b"a" * 100 + b"\n\n", Event("message", "a")),
         (b"data: " + b"a" * 100 + b"\n\ndata: b\n\n", Event("message", "a" * 58, truncated=True)),
     ],
-    ids=["one line", "two lines", "a comment before", "a comment after", "only that one"],
+    ids=["one line", "two lines", "the first of two", "a comment before", "a comment after", "only that one"],
 )
 def test_with_truncate_an_event_keeps_what_it_had(stream, expected):
     for chunks in sequences.splits(stream):

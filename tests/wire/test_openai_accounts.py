@@ -29,6 +29,22 @@ CHATS = {
         b'data: {"choices":[{"delta":{"content":"a"},"finish_reason":"length"}],"usage":{"prompt_tokens":1}}\n\n',
         STARTED | {"stop_reason": "length", "input_tokens": 1},
     ),
+    "a finish, compact": (
+        chat_delta({"content": "a"}) + b'data: {"choices":[{"delta":{},"finish_reason":"length"}]}\n\n',
+        STARTED | {"stop_reason": "length"},
+    ),
+    "a finish, spaced": (
+        chat_delta({"content": "a"}) + b'data: {"choices": [{"delta": {}, "finish_reason": "length"}]}\n\n',
+        STARTED | {"stop_reason": "length"},
+    ),
+    "usage, compact": (
+        chat_delta({"content": "a"}) + b'data: {"choices":[],"usage":{"prompt_tokens":1}}\n\n',
+        STARTED | {"input_tokens": 1},
+    ),
+    "usage, spaced": (
+        chat_delta({"content": "a"}) + b'data: {"choices": [], "usage": {"completion_tokens": 1}}\n\n',
+        STARTED | {"output_tokens": 1},
+    ),
     "reasoning": (chat_delta({"reasoning_content": "Hm"}), STARTED),
     "a role is no content": (chat_delta({"role": "assistant", "content": ""}), {"started": True}),
     "no delta": (chunk({"choices": [{"finish_reason": None}]}), {"started": True}),

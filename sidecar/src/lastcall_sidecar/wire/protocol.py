@@ -152,7 +152,7 @@ class EventAccount(Account, ABC):
 
     def _read(self, block: bytes) -> None:
         for event in self._decoder.feed(block):
-            self.has_ids = self.has_ids or bool(event.id)
+            self.has_ids = bool(event.id)  # an id stays until there is another
             if not self.terminal:
                 self._take(event)
         self._eager = self._count_output or not self.first_content or self._decoder.pending
