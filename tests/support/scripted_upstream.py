@@ -326,6 +326,7 @@ class ScriptedUpstream:
 
     async def __aenter__(self) -> Self:
         listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each second write waits for 40 ms
         if self._receive_buffer_bytes is not None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._receive_buffer_bytes)
         self._server = await asyncio.get_running_loop().create_server(lambda: _Protocol(self), sock=listener)
