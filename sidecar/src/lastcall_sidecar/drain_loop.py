@@ -41,6 +41,7 @@ class DrainLoop:
         self._wake = asyncio.Event()
         self._changed = asyncio.Condition()
         self._terminating = False
+        self._kept_at: float | None = None
         self.drain = Drain()
         #: Seconds that ended drains took, for the metrics.
         self.on_ended: Callable[[State, float], None] = lambda _state, _seconds: None
@@ -84,6 +85,18 @@ class DrainLoop:
         """A request arrived; it is served, whatever the state."""
         if self.draining:
             self._become(lifecycle.arrive(self.drain, self._clock()))
+
+    def kept(self) -> None:
+        """An answer ended whose head, older than the drain, let the client keep its connection.
+
+        Its next request may be on the way at this moment: it counts as one that arrived, and is waited for.
+        """
+        if self.draining:
+            self._kept_at = self._clock()
+
+    @property
+    def _last_request(self) -> float | None:
+        return max((at for at in (self._gauge.last_request, self._kept_at) if at is not None), default=None)
 
     def idle(self) -> None:
         """In flight has reached 0."""
@@ -136,7 +149,7 @@ class DrainLoop:
 
     def _advanced(self, now: float) -> Drain:
         return lifecycle.advance(
-            self.drain, now, in_flight=self._gauge.count, last_request=self._gauge.last_request, limits=self._limits()
+            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self._limits()
         )
 
     async def _sleep(self, now: float) -> None:
@@ -145,7 +158,7 @@ class DrainLoop:
             await self._wake.wait()
             return
         change_at = lifecycle.next_change(
-            self.drain, now, in_flight=self._gauge.count, last_request=self._gauge.last_request, limits=self._limits()
+            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self._limits()
         )
         wait = TICK_SECONDS if change_at is None else min(TICK_SECONDS, max(0.0, change_at - now))
         try:

@@ -7,6 +7,7 @@ when a nearer deadline appears, never for each event.
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -30,6 +31,8 @@ Headers = list[tuple[bytes, bytes]]
 CLIENT_BODY_STALL_SECONDS = 60.0
 #: How often, in seconds, a paused upload looks whether its client is still there.
 PEER_CHECK_SECONDS = 1.0
+#: Seconds that an upstream may linger after the terminal event before we end the answer cleanly.
+LINGER_SECONDS = 5.0
 #: Checks for progress toward a client that does not read, per write-stall limit.
 WRITE_CHECKS = 4
 
@@ -46,10 +49,12 @@ class Stop(StrEnum):
     RESPONSE_HEADER = Clock.RESPONSE_HEADER.value
     FIRST_EVENT = Clock.FIRST_EVENT.value
     STALL = Clock.STALL.value
+    LINGER = Clock.LINGER.value
     WRITE_STALL = Clock.WRITE_STALL.value
     MAX_DURATION = Clock.MAX_DURATION.value
 
 
+@functools.lru_cache(maxsize=2)
 def clock_limits(settings: Settings) -> Mapping[Clock, float]:
     """The limits of a request's clocks, in seconds."""
     limits = settings.limits
@@ -62,6 +67,7 @@ def clock_limits(settings: Settings) -> Mapping[Clock, float]:
         Clock.WRITE_STALL: limits.write_stall_seconds,
         Clock.MAX_DURATION: limits.max_duration_seconds,
         Clock.HEARTBEAT: settings.streaming.heartbeat_seconds,
+        Clock.LINGER: LINGER_SECONDS,
         Clock.PEER_CHECK: PEER_CHECK_SECONDS,
     }
 
@@ -98,6 +104,8 @@ class Exchange:
         self.extra_headers: Headers = []
         # What was sent.
         self.status: int | None = None
+        #: The answer's head tells the client to take its next request elsewhere.
+        self.parts = False
         self.finished = False
         self.sent_bytes = 0
         self.heartbeats = 0
@@ -298,7 +306,8 @@ class Exchange:
     async def send_head(self, status: int, headers: Headers) -> None:
         """Send the answer's head; while draining it asks the client to take its next request elsewhere."""
         headers = [*headers, *self.extra_headers, *self._ids(headers)]
-        if self._draining():
+        self.parts = self._draining()
+        if self.parts:
             headers.append((b"connection", b"close"))
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})

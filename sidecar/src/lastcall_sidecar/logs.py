@@ -3,6 +3,7 @@
 import logging
 import sys
 
+import msgspec
 import structlog
 
 
@@ -17,7 +18,7 @@ def set_up(level: str, fmt: str) -> None:
     renderer: list[structlog.typing.Processor] = (
         [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
         if as_text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -36,6 +37,11 @@ def set_up(level: str, fmt: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(max(threshold, logging.WARNING))  # the libraries' chatter is nobody's business
+
+
+def _json(line: object, **_: object) -> str:
+    """JSON at a tenth of the standard library's cost; what it does not know becomes text."""
+    return msgspec.json.encode(line, enc_hook=str).decode()
 
 
 def starting(configuration: dict[str, object], warnings: tuple[str, ...]) -> None:

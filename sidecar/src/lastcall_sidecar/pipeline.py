@@ -81,6 +81,8 @@ class Pipeline:
             exchange.close()
             self._under_way.discard(exchange)
             self._gauge.release(ticket, asyncio.get_running_loop().time(), outcome)
+            if not exchange.parts:
+                self._drains.kept()
             if not self._gauge.count:
                 self._drains.idle()
             self._reports.ended(exchange, outcome)
@@ -97,9 +99,7 @@ class Pipeline:
             task.uncancel()
             exchange.over()
             if exchange.protocol_over:
-                # The client has all that its protocol gives; only the connection's own end was still to come.
-                await end(exchange)
-                return _verdict(exchange)
+                return await _ended(exchange)
             words = farewell(exchange.stopped, exchange.settings)
             exchange.failure = words.message
             if exchange.stopped is Stop.WRITE_STALL:
@@ -110,6 +110,8 @@ class Pipeline:
             return Outcome.FAILED if words.outcome is Outcome.DROPPED and not exchange.asked else words.outcome
         except (Refusal, UpstreamFailure) as failure:
             exchange.over()
+            if exchange.protocol_over:
+                return await _ended(exchange)
             exchange.failure = failure.message
             exchange.cause = failure.cause if isinstance(failure, UpstreamFailure) else None
             await tell(exchange, failure)
@@ -159,6 +161,12 @@ class Pipeline:
 def _verdict(exchange: Exchange) -> Outcome:
     """How an answer counts that was relayed to its end."""
     return Outcome.COMPLETED if exchange.ended_well else Outcome.FAILED
+
+
+async def _ended(exchange: Exchange) -> Outcome:
+    """The client has all that its protocol gives; only the connection's own end was still to come."""
+    await end(exchange)
+    return _verdict(exchange)
 
 
 @asynccontextmanager

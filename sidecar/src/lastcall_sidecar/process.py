@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import structlog
@@ -198,5 +198,5 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
         if watching is not None:
             watching.cancel()
     totals = sidecar.gauge.totals
-    log.info("leaving", completed=totals.completed, failed=totals.failed, dropped=totals.dropped)
+    log.info("leaving", **asdict(totals))
     return 0

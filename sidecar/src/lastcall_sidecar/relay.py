@@ -5,7 +5,6 @@ unfinished is held back, so that whatever we insert stands between two events. A
 know as one is a failure that the client is told.
 """
 
-import asyncio
 import re
 from typing import Final
 
@@ -19,8 +18,6 @@ from .wire.headers import response_headers
 from .wire.protocol import ErrorKind
 from .wire.sse import Framer
 
-#: Seconds that an upstream may linger after the terminal event before we end the answer cleanly.
-LINGER_SECONDS: Final = 5.0
 #: A line that belongs to an event. Comments keep a connection alive; they are no answer.
 NOT_A_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
 
@@ -60,21 +57,21 @@ async def _relay_stream(exchange: Exchange, answer: httpx.Response, headers: Hea
     exchange.insertable = True
     exchange.start(Clock.FIRST_EVENT)
     exchange.start(Clock.HEARTBEAT)
-    while not account.terminal:
-        chunk = await read_some(exchange, answer)
-        if not chunk:
-            break
+    over = False
+    while chunk := await read_some(exchange, answer):
         ready = framer.feed(chunk)
-        if ready:
+        if ready and not over:
             if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
                 exchange.saw_event()
             account.feed(ready)
-        exchange.insertable = framer.insertable and not account.terminal
+            over = account.terminal
+            if over:
+                # The protocol's end: what still comes is passed on; how the upstream then ends is its own affair.
+                exchange.start(Clock.LINGER)
+        exchange.insertable = framer.insertable and not over
         if ready:
             await exchange.send_body(ready)
-    if account.terminal:
-        await _linger(exchange, answer, framer)
-    elif account.knows_terminal:
+    if account.knows_terminal and not over:
         raise UpstreamFailure(
             "truncated", 502, ErrorKind.API, "the upstream ended its stream before the stream's own end"
         )
@@ -86,19 +83,6 @@ async def _relay_opaque(exchange: Exchange, answer: httpx.Response) -> None:
         exchange.saw_event()
         await exchange.send_body(chunk)
     await exchange.send_body(b"", more=False)
-
-
-async def _linger(exchange: Exchange, answer: httpx.Response, framer: Framer) -> None:
-    """The protocol's end has passed: what still comes is passed on; how the upstream then ends is its own affair."""
-    exchange.insertable = False
-    try:
-        async with asyncio.timeout(LINGER_SECONDS):
-            while chunk := await read_some(exchange, answer):
-                ready = framer.feed(chunk)
-                if ready:
-                    await exchange.send_body(ready)
-    except (TimeoutError, UpstreamFailure):
-        return
 
 
 async def read_some(exchange: Exchange, answer: httpx.Response) -> bytes:

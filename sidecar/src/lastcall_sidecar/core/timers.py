@@ -6,7 +6,6 @@ measures is the one waited for, so that a client that does not read never makes 
 
 from collections.abc import Mapping
 from enum import StrEnum
-from types import MappingProxyType
 
 
 class Clock(StrEnum):
@@ -28,6 +27,8 @@ class Clock(StrEnum):
     MAX_DURATION = "max_duration"
     #: Nothing went to the client: a heartbeat is due.
     HEARTBEAT = "heartbeat"
+    #: The upstream's end, once the stream's own end has passed.
+    LINGER = "linger"
     #: The upload is paused, and so is the reader that would see the client leave: look.
     PEER_CHECK = "peer_check"
 
@@ -38,7 +39,7 @@ class Timers:
     __slots__ = ("_limits", "_since")
 
     def __init__(self, limits: Mapping[Clock, float]) -> None:
-        self._limits = MappingProxyType(dict(limits))
+        self._limits = limits
         self._since: dict[Clock, float] = {}
 
     def __repr__(self) -> str:

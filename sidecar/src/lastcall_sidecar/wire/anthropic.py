@@ -38,6 +38,7 @@ _TYPES: Mapping[ErrorKind, str] = {
     ErrorKind.NOT_IMPLEMENTED: "api_error",
 }
 
+_DELTA = b"event: content_block_delta\ndata: "
 _PING = b'event: ping\ndata: {"type": "ping"}\n\n'
 
 
@@ -90,7 +91,20 @@ class AnthropicAccount(EventAccount):
         """Take bytes that left the `Framer`; parses only what may be of the message's frame, or an error."""
         self._last_block = block
         if self._eager or b"message_" in block or b"error" in block or not block.endswith(EVENT_ENDS):
+            if not self._count_output and not self._decoder.pending and block.endswith(b"\n\n") and b"\r" not in block:
+                block = self._without_deltas(block)
             self._read(block)
+
+    def _without_deltas(self, block: bytes) -> bytes:
+        """Leave out the plain deltas of a block of whole events: most of its bytes, of which only one fact matters."""
+        others, over = [], self.terminal
+        for event in block[:-2].split(b"\n\n"):
+            if not over and event.startswith(_DELTA) and event.count(b"\n") == 1:
+                self.first_content = True
+                continue
+            over = over or b"message_stop" in event or b"error" in event
+            others.append(event + b"\n\n")
+        return b"".join(others)
 
     def _take(self, event: Event) -> None:
         match event_name(event):
