@@ -108,7 +108,7 @@ def bind(host: str, port: int, stall_seconds: float) -> socket.socket:
         set_keep_alive(bound, stall_seconds)
         bound.setblocking(False)
         bound.bind((host, port))
-    except OSError:
+    except OSError as error:
         bound.close()
-        raise
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
     return bound
