@@ -4,6 +4,7 @@ Numbers are kept as numbers and observed when somebody asks: counting a request 
 OpenTelemetry counter takes 10 µs. Only histograms are recorded as things happen.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
@@ -28,9 +29,10 @@ Observe = Callable[[CallbackOptions], Iterable[Observation]]
 
 
 class Metrics:
-    """Counts and observes. `draining` and `live` are asked at scrape time."""
+    """Counts and observes. `draining` and `live` are asked at scrape time. Made inside the event loop."""
 
     def __init__(self, gauge: InFlight, draining: Callable[[], bool], live: Live) -> None:
+        loop = asyncio.get_running_loop()
         self._registry = CollectorRegistry()
         self._provider = MeterProvider(
             # Without the scope's labels: each metric has the labels that its name is documented with, and no others.
@@ -50,6 +52,7 @@ class Metrics:
             (names.STREAMS, lambda: gauge.streams, "Streams in flight"),
             (names.QUEUED, lambda: gauge.queued, "Requests that wait for a slot"),
             (names.DRAINING, lambda: int(draining()), "1 while no new work is wanted"),
+            (names.TASKS, lambda: len(asyncio.all_tasks(loop)), "Tasks of the event loop; more and more: a leak"),
         ):
             meter.create_observable_gauge(name, [_value(value)], description=description)
         meter.create_observable_counter(
