@@ -107,6 +107,8 @@ class Stage(ScriptedUpstream):
     def __init__(self) -> None:
         super().__init__(self._direct)
         self._parts: dict[str, Part] = {}
+        #: What is played for a request that names no part; without it, such a request fails the test.
+        self.otherwise: Script | None = None
 
     def part(self, script: Script) -> Part:
         """Add a part."""
@@ -120,9 +122,12 @@ class Stage(ScriptedUpstream):
                 head = await connection.read_head(3600)
                 lines = head.decode("latin-1").lower().split("\r\n")
                 names = [line.partition(":")[2].strip() for line in lines if line.startswith(PART_HEADER + ":")]
-                if len(names) != 1:
+                if len(names) == 1 and names[0] in self._parts:
+                    await self._parts[names[0]].play(connection)
+                elif self.otherwise is not None:
+                    await self.otherwise(connection)
+                else:
                     raise LookupError(f"a request without a part of its own: {head[:500]!r}")
-                await self._parts[names[0]].play(connection)
         finally:
             connection.close()
 
@@ -196,6 +201,9 @@ async def on_stage(
         process = sidecar(given, **options)
         async with _Running(process):
             yield Wire(stage, process)
+            # Whatever the tests did to it, nothing went wrong that it does not know of.
+            output = process.output()
+            assert "Traceback" not in output, output[output.index("Traceback") - 500 :][:5000]
 
 
 class _Running:
