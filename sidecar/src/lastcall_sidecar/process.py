@@ -33,6 +33,7 @@ from .reports import Reports
 from .routes import admin_app, traffic_app
 from .server import ConnectionLimits, Listener
 from .settings import Loaded, Settings, is_loopback, split_address
+from .sockets import allow_descriptors
 from .status import Status
 from .telemetry.metrics import Metrics
 from .waiting import Turnstile
@@ -169,6 +170,7 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
 
     Errors: OSError when an address or the control socket cannot be bound.
     """
+    allow_descriptors()
     sidecar = Sidecar(loaded, identity)
     await sidecar.start()
     loop = asyncio.get_running_loop()

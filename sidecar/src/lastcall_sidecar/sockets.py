@@ -1,6 +1,8 @@
 """Options that make the kernel notice a peer that vanished; for both directions."""
 
+import resource
 import socket
+from contextlib import suppress
 
 #: A silent peer is probed after this long, then each KEEP_ALIVE_INTERVAL_SECONDS, and given up after three probes.
 KEEP_ALIVE_IDLE_SECONDS = 30
@@ -21,3 +23,13 @@ def set_keep_alive(sock: socket.socket, stall_seconds: float) -> None:
     ):
         if hasattr(socket, option):  # not on every platform
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def allow_descriptors() -> None:
+    """Take as many file descriptors as we may.
+
+    A stream has two. The usual soft limit of 1,024 is for programs that use `select`; all others are to raise it.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # macOS says "unlimited" and does not mean it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
