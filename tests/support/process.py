@@ -133,6 +133,11 @@ class Program:
         rss: int = psutil.Process(self.pid).memory_info().rss
         return rss
 
+    def cpu_seconds(self) -> float:
+        """Seconds of CPU that it has used so far."""
+        times = psutil.Process(self.pid).cpu_times()
+        return times.user + times.system
+
     def open_sockets(self) -> int:
         """How many TCP sockets it has open, listeners included."""
         return len(psutil.Process(self.pid).net_connections("tcp"))
