@@ -38,7 +38,7 @@ SETTINGS = {
         "maxBodyBytes": 200_000,
         # Few enough that a queue builds up again and again, and sometimes is full.
         "maxConcurrent": 16,
-        "maxQueued": 120,
+        "maxQueued": 80,
         "queueTimeoutSeconds": 5,
     },
     "drain": {"settleSeconds": 0},
