@@ -33,7 +33,8 @@ READ_BYTES = 65536
 HIGH_WATER_BYTES = 65536
 #: How long a client may take to see our FIN and close, with nothing left to deliver, before we close for it.
 LINGER_SECONDS = 2.0
-TCP_CLOSE_WAIT = 8
+#: From this state on the peer is gone: it reset the connection (CLOSE, 7) or sent its FIN (CLOSE_WAIT, 8, and on).
+TCP_CLOSE = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,11 +230,11 @@ class Connection(TCPServer):
         return int(struct.unpack("i", answer)[0])
 
     def peer_closed(self) -> bool:
-        """Whether the client has sent its FIN, even while nobody reads what it sent before (Linux; else False)."""
+        """Whether the client has left, even while nobody reads what it sent before (Linux; else False)."""
         if sys.platform != "linux":
             return False
         try:
-            return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] >= TCP_CLOSE_WAIT
+            return self._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] >= TCP_CLOSE
         except (OSError, ValueError):
             return True
 
