@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -30,7 +30,11 @@ CHILD_SECONDS = 30.0
 ONE_WRITE_BYTES = 65536
 
 
-@dataclass(frozen=True, slots=True)
+def _nothing() -> None:
+    """What there is to do for a body that is not held."""
+
+
+@dataclass(slots=True)
 class Body:
     """What goes upstream: nothing, bytes that we hold, or the client's bytes as they come."""
 
@@ -39,6 +43,8 @@ class Body:
     length: int | None
     #: What the top level says, where it was read.
     content: RequestBody | None = None
+    #: To be called when all of it is with the upstream: a stream lasts for minutes, and must not hold its prompt.
+    let_go: Callable[[], None] = _nothing
 
 
 class Bodies:
@@ -61,22 +67,27 @@ class Bodies:
 
     @asynccontextmanager
     async def understood(self, exchange: Exchange) -> AsyncIterator[Body]:
-        """Read and scan a whole body, and hold it as long as the context lasts.
+        """Read and scan a whole body, and hold it until it is with the upstream, or the context ends.
 
         Errors: Refusal (400, 413).
         """
         account = self._budget.open()
-        try:
-            chunks = await self._read(exchange, account)
-            content = await self._scan(exchange, chunks)
-            exchange.understood(content)
-            yield Body(_held(exchange, chunks), exchange.body_bytes, content)
-        finally:
+        chunks: list[bytes] = []
+
+        def let_go() -> None:
+            chunks.clear()
             self._grant(account.close())
 
-    async def _read(self, exchange: Exchange, account: Account) -> list[bytes]:
+        try:
+            await self._read(exchange, account, chunks)
+            content = await self._scan(exchange, chunks)
+            exchange.understood(content)
+            yield Body(_held(exchange, chunks, let_go), exchange.body_bytes, content, let_go)
+        finally:
+            let_go()
+
+    async def _read(self, exchange: Exchange, account: Account, chunks: list[bytes]) -> None:
         limit = exchange.settings.limits.max_body_bytes
-        chunks: list[bytes] = []
         more = True
         while more:
             chunk, more = await exchange.next_chunk()
@@ -85,7 +96,6 @@ class Bodies:
             if chunk:
                 await self._charge(exchange, account, len(chunk))
                 chunks.append(chunk)
-        return chunks
 
     async def _charge(self, exchange: Exchange, account: Account, size: int) -> None:
         if account.take(size):
@@ -125,24 +135,28 @@ def too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, ErrorKind.TOO_LARGE, f"the body is larger than {limit_bytes} bytes (limits.maxBodyBytes)")
 
 
-def _held(exchange: Exchange, chunks: list[bytes]) -> httpx.AsyncByteStream | httpx.ByteStream:
+def _held(
+    exchange: Exchange, chunks: list[bytes], let_go: Callable[[], None]
+) -> httpx.AsyncByteStream | httpx.ByteStream:
     if exchange.body_bytes <= ONE_WRITE_BYTES:
         return httpx.ByteStream(b"".join(chunks))
-    return _Holding(exchange, chunks)
+    return _Holding(exchange, chunks, let_go)
 
 
 class _Holding(httpx.AsyncByteStream):
     """A body that we hold, in pieces, with the clocks of an upload."""
 
-    def __init__(self, exchange: Exchange, chunks: list[bytes]) -> None:
+    def __init__(self, exchange: Exchange, chunks: list[bytes], let_go: Callable[[], None]) -> None:
         self._exchange = exchange
         self._chunks = chunks
+        self._let_go = let_go
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for chunk in self._chunks:
             self._exchange.start(Clock.UPLOAD)
             yield chunk
         self._exchange.uploaded()
+        self._let_go()
 
 
 class _Passing(httpx.AsyncByteStream):

@@ -181,9 +181,14 @@ async def _upstream(
         stream=body.stream or httpx.ByteStream(b""),
         extensions={"target": head.target},
     )
-    if body.stream is None or isinstance(body.stream, httpx.ByteStream):
+    in_one_write = body.stream is None or isinstance(body.stream, httpx.ByteStream)
+    if in_one_write:
         exchange.uploaded()
     answer = await _connected(lambda: transport.handle_async_request(request))
+    if in_one_write:
+        request.stream = httpx.ByteStream(b"")
+        body.stream = None
+        body.let_go()
     exchange.timers.stop(Clock.RESPONSE_HEADER)
     exchange.upstream_status = answer.status_code
     if answer.status_code < 200:
