@@ -119,7 +119,7 @@ class Stage(ScriptedUpstream):
     async def _direct(self, connection: Connection) -> None:
         try:
             while connection.disconnected_at is None and not connection.transport.is_closing():
-                head = await connection.read_head(3600)
+                head, taken = await connection.read_head(3600), len(connection.requests)
                 lines = head.decode("latin-1").lower().split("\r\n")
                 names = [line.partition(":")[2].strip() for line in lines if line.startswith(PART_HEADER + ":")]
                 if len(names) == 1 and names[0] in self._parts:
@@ -128,6 +128,8 @@ class Stage(ScriptedUpstream):
                     await self.otherwise(connection)
                 else:
                     raise LookupError(f"a request without a part of its own: {head[:500]!r}")
+                if len(connection.requests) == taken and connection.disconnected_at is None:
+                    raise LookupError(f"a part that did not take its request: {head[:500]!r}")
         finally:
             connection.close()
 
