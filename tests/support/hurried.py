@@ -28,7 +28,7 @@ class HurriedSidecar(SidecarProcess):
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         super().__init__(settings)
-        self.env["PYTHONPATH"] = str(Path(__file__).parents[2])
+        self.env["PYTHONPATH"] = f"{Path(__file__).parents[2]}{os.pathsep}{self.env.get('PYTHONPATH', '')}"
         self.command = [sys.executable, "-m", "tests.support.hurried", str(self.config_file)]
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable
 
 from tests.support.raw_client import Answer, RawClient
 from tests.support.scripted_upstream import LAST_CHUNK, Connection, Script, chunk, sse_head
@@ -11,15 +12,18 @@ from tests.support.stage import QUESTION, STOP, Part
 INTERVAL_SECONDS = 0.025
 
 
-def pulse(seconds: float) -> Script:
-    """A stream that sends the time each 25 ms; many of them do not do so at the same moment."""
+def pulse(lasts: Callable[[float], bool]) -> Script:
+    """A stream that sends the time each 25 ms; many of them do not do so at the same moment.
+
+    `lasts` is asked each time whether it goes on, with the seconds since it began.
+    """
 
     async def play(connection: Connection) -> None:
         await connection.read_request()
         await connection.send(sse_head())
         await asyncio.sleep(random.random() * INTERVAL_SECONDS)
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until:
+        started = time.monotonic()
+        while lasts((now := time.monotonic()) - started):
             await connection.send(chunk(b"event: content_block_delta\ndata: %.6f\n\n" % now))
             await asyncio.sleep(INTERVAL_SECONDS)
         await connection.send(chunk(STOP) + LAST_CHUNK)
