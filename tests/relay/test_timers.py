@@ -306,8 +306,12 @@ async def slow_head(wire, *pieces, after=b""):
 
 
 @cases.add
-async def a_client_that_sends_nothing_for_10_s(hurried):
-    await slow_head(hurried)
+async def a_client_that_sends_nothing_for_75_s(hurried):
+    """Balancers open connections ahead of need: no word of ours may meet their first request."""
+    async with await hurried.connect() as client:
+        connected = time.monotonic()
+        assert await client.wait_end() is End.EOF
+        assert time.monotonic() - connected > 75 / SPEED - 0.1
 
 
 @cases.add

@@ -23,8 +23,8 @@ class Caller:
     """Whoever made a request: a fair share of the queue each."""
 
     name: str
-    #: The header that carried a key of ours; it is never forwarded.
-    key_header: bytes | None = None
+    #: The headers that carried a key of ours; they are never forwarded.
+    key_headers: frozenset[bytes] = frozenset()
 
 
 ANONYMOUS = Caller("")
@@ -37,14 +37,16 @@ def authenticate(header: dict[bytes, bytes], keys: tuple[ApiKey, ...]) -> Caller
     """
     if not keys:
         return ANONYMOUS
-    for name, presented in _credentials(header):
+    names: list[str] = []
+    headers: set[bytes] = set()
+    for header_name, presented in _credentials(header):
         digest = hashlib.sha256(presented).digest()
-        matched = None
         for key in keys:
             if hmac.compare_digest(digest, key.digest):
-                matched = key
-        if matched is not None:
-            return Caller(matched.name, name)
+                names.append(key.name)
+                headers.add(header_name)
+    if names:
+        return Caller(names[0], frozenset(headers))
     raise Refusal(401, ErrorKind.AUTHENTICATION, "invalid or missing API key (x-api-key or Authorization: Bearer)")
 
 

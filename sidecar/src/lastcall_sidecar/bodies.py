@@ -28,6 +28,8 @@ SCAN_HERE_BYTES = 4 * 1024 * 1024
 CHILD_SECONDS = 30.0
 #: Up to here a body goes to the upstream with the head, in one write.
 ONE_WRITE_BYTES = 65536
+#: What a client is told to wait, in seconds, when too many bodies are held.
+RETRY_AFTER_SECONDS = 5
 
 
 def _nothing() -> None:
@@ -104,7 +106,15 @@ class Bodies:
         self._waiting[account] = turn
         exchange.timers.stop(Clock.CLIENT_BODY)
         try:
-            await turn
+            async with asyncio.timeout(exchange.settings.limits.queue_timeout_seconds):
+                await turn
+        except TimeoutError:
+            raise Refusal(
+                exchange.route.protocol.status(ErrorKind.OVERLOADED),
+                ErrorKind.OVERLOADED,
+                "Server busy — too many request bodies are held (limits.maxBufferedBytes)",
+                RETRY_AFTER_SECONDS,
+            ) from None
         finally:
             del self._waiting[account]
 
@@ -172,7 +182,7 @@ class _Passing(httpx.AsyncByteStream):
             self._exchange.timers.stop(Clock.UPLOAD)
             chunk, more = await self._exchange.next_chunk()
             if chunk:
-                self._exchange.start(Clock.UPLOAD)
+                self._exchange.uploading()
                 yield chunk
         self._exchange.uploaded()
 
@@ -189,7 +199,13 @@ async def scan_apart(chunks: list[bytes]) -> RequestBody:
             await asyncio.sleep(0)  # 64 MiB take 20 ms to copy: others go first
         os.lseek(shared, 0, os.SEEK_SET)
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-I", "-m", "lastcall_sidecar.scan_child", stdin=shared, stdout=asyncio.subprocess.PIPE
+            sys.executable,
+            "-I",
+            "-m",
+            "lastcall_sidecar.scan_child",
+            stdin=shared,
+            stdout=asyncio.subprocess.PIPE,
+            start_new_session=True,  # a Ctrl-C is for us, not for it
         )
     finally:
         os.close(shared)

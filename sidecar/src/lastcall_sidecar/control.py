@@ -100,7 +100,7 @@ class ControlSocket:
     async def _drain(self, writer: asyncio.StreamWriter, reason: str, lease: Any, *, wait: bool) -> None:
         try:
             self._drains.request(reason, None if lease is None else float(lease))
-        except (InvalidLease, TypeError, ValueError) as error:
+        except (InvalidLease, OverflowError, TypeError, ValueError) as error:
             await self._say(writer, done=True, ok=False, error=str(error))
             return
         if not wait:

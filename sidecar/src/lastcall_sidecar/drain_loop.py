@@ -6,6 +6,7 @@ names, at least each second while it is not SERVING.
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import structlog
 
@@ -42,6 +43,7 @@ class DrainLoop:
         self._changed = asyncio.Condition()
         self._terminating = False
         self._kept_at: float | None = None
+        self._ceiling_seconds: float | None = None
         self.drain = Drain()
         #: Seconds that ended drains took, for the metrics.
         self.on_ended: Callable[[State, float], None] = lambda _state, _seconds: None
@@ -57,8 +59,9 @@ class DrainLoop:
         return self.drain.state is State.DRAINED or (self.drain.state is State.EXPIRED and not self._gauge.count)
 
     def limits(self) -> DrainLimits:
-        """The limits in force."""
-        return self._limits()
+        """The limits in force; a final drain keeps the ceiling that it began with, whatever is configured since."""
+        limits = self._limits()
+        return limits if self._ceiling_seconds is None else replace(limits, ceiling_seconds=self._ceiling_seconds)
 
     # What happens to it.
 
@@ -105,6 +108,8 @@ class DrainLoop:
 
     def _become(self, drain: Drain) -> None:
         before, self.drain = self.drain, drain
+        if drain.final and not before.final:
+            self._ceiling_seconds = self._limits().ceiling_seconds
         if before == drain:
             return
         self._wake.set()
@@ -134,7 +139,7 @@ class DrainLoop:
             async with self._changed:
                 self._changed.notify_all()
             if lifecycle.exit_due(
-                self.drain, now, terminating=self._terminating, in_flight=self._gauge.count, limits=self._limits()
+                self.drain, now, terminating=self._terminating, in_flight=self._gauge.count, limits=self.limits()
             ):
                 return
             self._end_late_requests(now)
@@ -149,7 +154,7 @@ class DrainLoop:
 
     def _advanced(self, now: float) -> Drain:
         return lifecycle.advance(
-            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self._limits()
+            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self.limits()
         )
 
     async def _sleep(self, now: float) -> None:
@@ -158,7 +163,7 @@ class DrainLoop:
             await self._wake.wait()
             return
         change_at = lifecycle.next_change(
-            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self._limits()
+            self.drain, now, in_flight=self._gauge.count, last_request=self._last_request, limits=self.limits()
         )
         wait = TICK_SECONDS if change_at is None else min(TICK_SECONDS, max(0.0, change_at - now))
         try:
@@ -168,7 +173,7 @@ class DrainLoop:
             return
 
     def _log(self, now: float) -> None:
-        drain, limits = self.drain, self._limits()
+        drain, limits = self.drain, self.limits()
         ends = drain.final_since + limits.ceiling_seconds if drain.final_since is not None else drain.lease_expires
         log.info(
             "draining",

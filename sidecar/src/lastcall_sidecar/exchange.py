@@ -206,6 +206,17 @@ class Exchange:
         if self.upstream_status is None:
             self.start(Clock.RESPONSE_HEADER)
 
+    def uploading(self) -> None:
+        """The upstream is to take the next bytes. Once it has answered, only its answer is waited for."""
+        if self.upstream_status is None:
+            self.start(Clock.UPLOAD)
+
+    def answered(self, status: int) -> None:
+        """The head of the upstream's answer is there; what is still to upload holds nobody up."""
+        self.upstream_status = status
+        for clock in (Clock.RESPONSE_HEADER, Clock.UPLOAD, Clock.CLIENT_BODY):
+            self.timers.stop(clock)
+
     def mark_stream(self) -> None:
         """The answer is a stream of events."""
         self._gauge.mark_stream(self.ticket)
@@ -291,7 +302,8 @@ class Exchange:
 
     async def next_chunk(self) -> tuple[bytes, bool]:
         """The next bytes of the client's body, and whether more may follow. Not to be called after its end."""
-        self.start(Clock.CLIENT_BODY)
+        if self.upstream_status is None:
+            self.start(Clock.CLIENT_BODY)
         await self._chunk_there.wait()
         self._chunk_there.clear()
         self.timers.stop(Clock.CLIENT_BODY)

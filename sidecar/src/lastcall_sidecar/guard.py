@@ -30,7 +30,7 @@ def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopba
             (b"access-control-expose-headers", b"request-id, x-request-id, x-lastcall-request-id, retry-after"),
             (b"vary", b"Origin"),
         ]
-    if origin and urlsplit(origin).netloc.lower() != header.get(b"host", b"").decode("latin-1").lower():
+    if origin and _authority(origin) != header.get(b"host", b"").decode("latin-1").lower():
         raise Refusal(403, ErrorKind.PERMISSION, "requests from this origin are refused (listen.corsOrigins)")
     if header.get(b"sec-fetch-site") == b"cross-site":
         raise Refusal(403, ErrorKind.PERMISSION, "cross-site requests are refused (listen.corsOrigins)")
@@ -48,6 +48,13 @@ PREFLIGHT_HEADERS: Headers = [
     (b"access-control-max-age", b"600"),
     (b"content-length", b"0"),
 ]
+
+
+def _authority(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return "?"  # no host is called so
 
 
 @functools.lru_cache(maxsize=64)

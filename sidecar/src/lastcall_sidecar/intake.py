@@ -45,9 +45,7 @@ def outgoing(exchange: Exchange, target: bytes, caller: Caller, secrets: Secrets
     """Make the head for the upstream; `length` is the body's where we hold it."""
     settings = exchange.settings
     ingress = settings.mode is Mode.INGRESS
-    drop = _OURS
-    if caller.key_header is not None:
-        drop |= {caller.key_header}
+    drop = _OURS | caller.key_headers
     if secrets.upstream_api_key is not None:
         drop |= _CREDENTIALS
     if exchange.wants_stream:

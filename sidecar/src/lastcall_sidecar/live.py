@@ -79,7 +79,7 @@ class Live:
     async def transport(self) -> AsyncIterator[PooledTransport]:
         """The transport to the upstream, for one request."""
         if self._shared is None:
-            self._shared = _Shared(_make(self.settings.upstream, self.settings.limits.write_stall_seconds))
+            self._shared = _Shared(_make(self.settings))
         shared = self._shared
         shared.users += 1
         try:
@@ -99,17 +99,18 @@ class Live:
         await self._retire()
 
 
-def _upstream(loaded: Loaded) -> tuple[Upstream, str | None]:
-    """What a transport depends on: the settings, and the content of the file of authorities."""
-    upstream = loaded.settings.upstream
-    return upstream, loaded.files.get(upstream.ca_file) if upstream.ca_file else None
+def _upstream(loaded: Loaded) -> tuple[Upstream, int, str | None]:
+    """What a transport depends on: settings, and the content of the file of authorities."""
+    upstream, limits = loaded.settings.upstream, loaded.settings.limits
+    return upstream, limits.stall_timeout_seconds, loaded.files.get(upstream.ca_file) if upstream.ca_file else None
 
 
-def _make(upstream: Upstream, stall_seconds: float) -> PooledTransport:
+def _make(settings: Settings) -> PooledTransport:
+    upstream = settings.upstream
     return make_transport(
         httpx.URL(upstream.url),
         connect_timeout_seconds=upstream.connect_timeout_seconds,
-        stall_seconds=stall_seconds,
+        stall_seconds=settings.limits.stall_timeout_seconds,
         trust_env=upstream.trust_env,
         ca_file=upstream.ca_file,
     )

@@ -129,12 +129,14 @@ class Pipeline:
         secrets = self._live.secrets
         caller = admit(exchange, secrets)
         exchange.start(Clock.MAX_DURATION)
-        exchange.watch_client()
-        async with self._body(exchange) as body, self._slot(exchange, caller.name):
-            exchange.start(Clock.MAX_DURATION)
-            head = outgoing(exchange, target, caller, secrets, length=body.length)
-            async with self._live.transport() as transport, _upstream(exchange, transport, head, body) as answer:
-                await relay(exchange, answer)
+        # The transport goes with the settings and secrets of this moment: a reload may come while we read or wait.
+        async with self._live.transport() as transport:
+            exchange.watch_client()
+            async with self._body(exchange) as body, self._slot(exchange, caller.name):
+                exchange.start(Clock.MAX_DURATION)
+                head = outgoing(exchange, target, caller, secrets, length=body.length)
+                async with _upstream(exchange, transport, head, body) as answer:
+                    await relay(exchange, answer)
 
     def _body(self, exchange: Exchange) -> AbstractAsyncContextManager[Body]:
         if exchange.route.understood:
@@ -189,8 +191,7 @@ async def _upstream(
         request.stream = httpx.ByteStream(b"")
         body.stream = None
         body.let_go()
-    exchange.timers.stop(Clock.RESPONSE_HEADER)
-    exchange.upstream_status = answer.status_code
+    exchange.answered(answer.status_code)
     if answer.status_code < 200:
         await answer.aclose()
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {answer.status_code}, unasked")

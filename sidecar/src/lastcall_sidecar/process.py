@@ -123,10 +123,9 @@ class Sidecar:
 
         Errors: OSError, naming what could not be bound.
         """
-        stall_seconds = self.live.settings.limits.write_stall_seconds
         await self.control.start()
         for listener, address in ((self.admin, self._admin_address), (self.traffic, self._traffic_address)):
-            host, port = await listener.start(*address, stall_seconds)
+            host, port = await listener.start(*address)
             log.info("listening", listener=listener.name, address=f"{host}:{port}")
 
     async def leave(self) -> None:

@@ -23,6 +23,8 @@ from hypercorn.events import Closed, Event, RawData, Updated
 from hypercorn.typing import ConnectionState, LifespanState
 from hypercorn.utils import parse_socket_addr
 
+from lastcall_sidecar.sockets import set_keep_alive
+
 from .http1 import Requests, StrictHTTP1
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
@@ -44,7 +46,7 @@ class ConnectionLimits:
     #: Between two requests. Longer than the idle limit of the load balancer in front (an ALB's is 60 s): whoever
     #: closes first loses a request that is just being sent.
     keep_alive_seconds: float = 75.0
-    #: From a connection's start, or from a later request's first byte, to the end of its head.
+    #: From a request's first byte to the end of its head.
     head_seconds: float = 10.0
     #: Without progress toward a client that does not read, once its connection is to be closed.
     write_stall_seconds: float = 60.0
@@ -102,6 +104,7 @@ class Connection(TCPServer):
                 parse_socket_addr(self._socket.family, address)
                 for address in (self._socket.getpeername(), self._socket.getsockname())
             )
+            set_keep_alive(self._socket, self.limits().write_stall_seconds)
             async with Requests(self.loop, self) as requests:
                 self._task_group = requests
                 self.protocol = StrictHTTP1(
@@ -112,7 +115,9 @@ class Connection(TCPServer):
                     (addresses[0], addresses[1]),
                     self,
                 )
-                self._arm(self.limits().head_seconds, self._head_is_late)
+                # Balancers and browsers open connections ahead of need: with no byte sent, this one is merely idle.
+                self._between_requests = True
+                self._arm(self.limits().keep_alive_seconds, self._begin_close)
                 await self._read_data()
         except OSError:
             pass  # the client is gone: nothing is left to tell it
@@ -196,7 +201,7 @@ class Connection(TCPServer):
             self._disarm()
 
     def _head_is_late(self) -> None:
-        self._task_group.spawn(self.protocol.refuse, 408, "the request's head took too long")
+        self._task_group.spawn(self.protocol.refuse_late_head)
 
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
         self._disarm()

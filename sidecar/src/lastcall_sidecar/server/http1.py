@@ -269,6 +269,11 @@ class StrictHTTP1(H11Protocol):
         """Tell a client that waits for it to send its body (RFC 9110, 10.1.1)."""
         await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
 
+    async def refuse_late_head(self) -> None:
+        """Answer a head that takes too long, unless it has come in this very turn of the loop."""
+        if self.connection.their_state is h11.IDLE:
+            await self.refuse(408, "the request's head took too long")
+
     async def refuse(self, status: int, message: str) -> None:
         """Answer what is no proper request, and close."""
         self._refused = True

@@ -12,8 +12,6 @@ import structlog
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
-from lastcall_sidecar.sockets import set_keep_alive
-
 from .connection import ASGIApplication, Connection, ConnectionLimits
 
 #: Connections that the kernel completes before we accept them; enough for 2,000 clients that come at once.
@@ -43,12 +41,12 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._connections: dict[Connection, asyncio.Task[None]] = {}
 
-    async def start(self, host: str, port: int, stall_seconds: float) -> tuple[str, int]:
+    async def start(self, host: str, port: int) -> tuple[str, int]:
         """Bind and listen. Returns the address (the port is chosen for port 0).
 
         Errors: OSError when the address cannot be bound.
         """
-        bound = bind(host, port, stall_seconds)
+        bound = bind(host, port)
         self._server = await asyncio.start_server(self._serve, sock=bound, backlog=BACKLOG)
         address = bound.getsockname()
         return address[0], address[1]
@@ -97,15 +95,14 @@ class Listener:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def bind(host: str, port: int, stall_seconds: float) -> socket.socket:
-    """A listening socket whose options pass to what it accepts: keep-alive, user timeout, a bounded send buffer."""
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket whose bounded send buffer passes to what it accepts."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        set_keep_alive(bound, stall_seconds)
         bound.setblocking(False)
         bound.bind((host, port))
     except OSError as error:

@@ -204,7 +204,7 @@ def make_transport(
     )
     session = aiohttp.ClientSession(
         connector=connector,
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=connect_timeout_seconds),
+        timeout=aiohttp.ClientTimeout(total=None, connect=connect_timeout_seconds),
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
