@@ -38,15 +38,18 @@ class Traffic:
         settings = self._live.settings
         header = dict(scope["headers"])
         extra: Headers = []
-        ours = _last_answer(send) if self._pipeline.draining else send
+        # For answers that do not come from the pipeline. While draining the next request is asked to go elsewhere.
+        ours = _adding(send, [(b"connection", b"close")]) if self._pipeline.draining else send
         protocol: Protocol = ANTHROPIC
         try:
             target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
             if settings.mode is not Mode.INGRESS:
                 extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
-                if extra and is_preflight(scope["method"], header):
-                    await answer(ours, 204, [*extra, *PREFLIGHT_HEADERS], b"")
-                    return
+                if extra:
+                    ours = _adding(ours, extra)
+                    if is_preflight(scope["method"], header):
+                        await answer(ours, 204, PREFLIGHT_HEADERS, b"")
+                        return
             protocol = protocol_of(scope["method"], target.path)
             way = resolve(settings, scope["method"], target.path)
         except TargetError as error:
@@ -61,15 +64,13 @@ class Traffic:
                 await self._pipeline.serve(way, raw, scope, receive, send, extra)
 
 
-def _last_answer(send: Send) -> Send:
-    """Ask the client to take its next request elsewhere: for answers that do not come from the pipeline, which asks."""
-
-    async def asking(message: dict[str, Any]) -> None:
+def _adding(send: Send, headers: Headers) -> Send:
+    async def adding(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            message = {**message, "headers": [*message["headers"], *headers]}
         await send(message)
 
-    return asking
+    return adding
 
 
 def _renamed(raw: bytes, path: str, way: Route) -> bytes:
