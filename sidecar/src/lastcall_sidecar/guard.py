@@ -5,12 +5,16 @@ and so is this question.
 """
 
 import functools
+import re
 from urllib.parse import urlsplit
 
 from .errors import Refusal
 from .exchange import Headers
 from .settings import is_loopback
 from .wire.protocol import ErrorKind
+
+#: A host and a port, as RFC 9110, 7.2 has them: no user, no path.
+_HOST = re.compile(rb"[A-Za-z0-9_.:\[\]-]+")
 
 
 def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopback: bool) -> Headers:
@@ -59,6 +63,8 @@ def _authority(origin: str) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _names_loopback(host: bytes) -> bool:
+    if not _HOST.fullmatch(host):
+        return False
     try:
         return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
     except ValueError:
