@@ -193,6 +193,15 @@ class Wire:
             raise
 
 
+class OpenSidecar(SidecarProcess):
+    """A sidecar whose listeners are bound to every address, as in a pod."""
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        super().__init__(settings)
+        ports = {"traffic": self.traffic_port, "admin": self.admin_port}
+        self.write_config({"listen": {name: f"0.0.0.0:{port}" for name, port in ports.items()}})
+
+
 @contextlib.asynccontextmanager
 async def on_stage(
     settings: Mapping[str, Any] | None = None, *, sidecar: type[SidecarProcess] = SidecarProcess, **options: Any

@@ -1,0 +1,197 @@
+"""A page of somebody else's cannot use a proxy that trusts its network position; whoever is configured can."""
+
+import json
+
+import pytest
+import pytest_asyncio
+from tests.support.raw_client import RawClient
+from tests.support.scripted_upstream import json_response, read_request, send
+from tests.support.stage import PLAIN_QUESTION, START, STOP, OpenSidecar, on_stage
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+OK = json_response(b"{}")
+PAGE = "https://chat.example"
+LOCAL_PAGE = "http://localhost:3000"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def cors(tmp_path_factory):
+    """A sidecar with two origins and a key, bound to every address."""
+    keys = tmp_path_factory.mktemp("keys") / "keys"
+    keys.write_text("sk-1\n")
+    given = {"listen": {"corsOrigins": [PAGE, LOCAL_PAGE]}, "auth": {"apiKeysFile": str(keys)}}
+    async with on_stage(given, sidecar=OpenSidecar) as found:
+        yield found
+
+
+async def asked(url, lines, method="GET", path="/health", body=b""):
+    """The answer to a request with these header lines, and no others."""
+    async with await RawClient.connect(url) as client:
+        await client.send("\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode("latin-1") + body)
+        return await client.answer(method)
+
+
+BOTH = pytest.mark.parametrize("listener", ["traffic", "admin"])
+
+
+def url_of(wire, listener):
+    return wire.sidecar.url if listener == "traffic" else wire.sidecar.admin_url
+
+
+FOREIGN = [
+    pytest.param(["Host: localhost", "Origin: https://evil.example"], id="another site"),
+    pytest.param(["Host: localhost", "Origin: null"], id="a sandboxed frame or a file"),
+    pytest.param(["Host: localhost", "Origin: http://localhost:1"], id="another port of this machine"),
+    pytest.param(["Host: localhost", "Origin: http://localhost.evil.example"], id="a name that begins alike"),
+    pytest.param(["Host: localhost", "Origin: http://evil.example/localhost"], id="a path that ends alike"),
+    pytest.param(["Host: localhost", "Origin: http://["], id="no URL"),
+    pytest.param(["Host: localhost", "Origin: http://[::1"], id="half an address"),
+    pytest.param(["Host: localhost", "Origin: chrome-extension://abcdef"], id="an extension"),
+    pytest.param(["Host: localhost", "Origin: x"], id="a word"),
+    pytest.param(["Host: localhost", "Sec-Fetch-Site: cross-site"], id="cross-site without an origin"),
+    pytest.param(["Host: localhost", "Sec-Fetch-Site: cross-site", "Origin: http://localhost"], id="cross-site"),
+    pytest.param(["Host: localhost", "origin: https://evil.example", "sec-fetch-site: same-origin"], id="it lies"),
+]
+REBOUND = [
+    "Host: evil.example",
+    "Host: evil.example:8080",
+    "Host: 10.0.0.1",
+    "Host: 127.0.0.1.evil.example",
+    "Host: localhost.evil.example",
+    "Host: evil.example@localhost:80.example",
+    "Host: [",
+    "Host: [::2]",
+    "Host: ",
+    "Host: 0.0.0.0",
+]
+AT_HOME = [
+    pytest.param(["Host: localhost"], id="a name"),
+    pytest.param(["Host: LOCALHOST:8080"], id="a name and a port"),
+    pytest.param(["Host: 127.0.0.1"], id="an address"),
+    pytest.param(["Host: 127.1.2.3:1"], id="another of this machine"),
+    pytest.param(["Host: [::1]:8080"], id="IPv6"),
+    pytest.param(["Host: localhost:80", "Origin: http://localhost:80"], id="a page of its own"),
+    pytest.param(["Host: localhost", "Origin: http://LocalHost"], id="in other letters"),
+    pytest.param(["Host: localhost", "Sec-Fetch-Site: same-origin"], id="same origin"),
+    pytest.param(["Host: localhost", "Sec-Fetch-Site: none"], id="the address bar"),
+]
+
+
+def is_refused(answer):
+    told = json.loads(answer.body)
+    assert (answer.head.status, told["error"]["type"]) == (403, "permission_error")
+    assert answer.head.get("access-control-allow-origin") is None
+    assert b"evil" not in answer.body
+
+
+@BOTH
+@pytest.mark.parametrize("lines", FOREIGN)
+async def test_a_foreign_page_is_refused(wire, lines, listener):
+    is_refused(await asked(url_of(wire, listener), lines))
+
+
+@BOTH
+@pytest.mark.parametrize("line", REBOUND)
+async def test_on_loopback_the_host_must_be_a_name_of_loopback(wire, line, listener):
+    """Against a foreign name that its owner lets point here (DNS rebinding)."""
+    is_refused(await asked(url_of(wire, listener), [line]))
+
+
+@BOTH
+@pytest.mark.parametrize("lines", AT_HOME)
+async def test_whoever_is_at_home_is_served(wire, lines, listener):
+    assert (await asked(url_of(wire, listener), lines)).head.status == 200
+
+
+async def test_http_1_0_without_a_host_is_refused_on_loopback(wire):
+    async with await wire.connect() as client:
+        await client.send(b"GET /health HTTP/1.0\r\n\r\n")
+        is_refused(await client.answer("GET"))
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/other", "/messages", "/nothing"])
+async def test_nothing_of_a_foreign_page_reaches_the_upstream(wire, path):
+    connections = len(wire.stage.connections)
+    lines = ["Host: localhost", "Origin: https://evil.example", f"Content-Length: {len(PLAIN_QUESTION)}"]
+    is_refused(await asked(wire.sidecar.url, lines, "POST", path, PLAIN_QUESTION))
+    assert len(wire.stage.connections) == connections
+
+
+async def test_without_configured_origins_a_preflight_is_refused(wire):
+    lines = ["Host: localhost", f"Origin: {PAGE}", "Access-Control-Request-Method: POST"]
+    is_refused(await asked(wire.sidecar.url, lines, "OPTIONS", "/v1/messages"))
+
+
+# Configured.
+
+
+KEY = "x-api-key: sk-1"
+
+
+@pytest.mark.parametrize("origin", [PAGE, LOCAL_PAGE])
+async def test_a_configured_page_is_served_and_may_read_the_answer(cors, origin):
+    part = cors.streams(START, STOP)
+    lines = [f"Origin: {origin}", "Sec-Fetch-Site: cross-site", KEY, f"x-part: {part.name}", "Host: any.example"]
+    body = PLAIN_QUESTION
+    answer = await asked(cors.sidecar.url, [*lines, f"Content-Length: {len(body)}"], "POST", "/v1/messages", body)
+    assert (answer.head.status, bytes(answer.body)) == (200, START + STOP)
+    assert answer.head.all("access-control-allow-origin") == [origin]
+    assert answer.head.get("vary") == "Origin"
+    exposed = answer.head.get("access-control-expose-headers").split(", ")
+    assert {"request-id", "x-request-id", "x-lastcall-request-id", "retry-after"} <= set(exposed)
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/health", "/nothing"])
+async def test_its_preflight_is_answered_without_a_key(cors, path):
+    connections = len(cors.stage.connections)
+    lines = [
+        "Host: any.example",
+        f"Origin: {PAGE}",
+        "Access-Control-Request-Method: POST",
+        "Access-Control-Request-Headers: authorization, x-api-key, anthropic-version",
+    ]
+    answer = await asked(cors.sidecar.url, lines, "OPTIONS", path)
+    assert (answer.head.status, answer.body) == (204, b"")
+    assert answer.head.get("access-control-allow-origin") == PAGE
+    assert "POST" in answer.head.get("access-control-allow-methods")
+    # The wildcard does not cover Authorization (Fetch standard, 4.9).
+    assert answer.head.get("access-control-allow-headers") == "*, authorization"
+    assert answer.head.get("access-control-max-age") == "600"
+    assert len(cors.stage.connections) == connections
+
+
+@pytest.mark.parametrize(
+    ("lines", "path", "status"),
+    [
+        pytest.param([], "/v1/models", 401, id="no key"),
+        pytest.param([KEY, "Content-Length: 3"], "/v1/messages", 400, id="a bad body"),
+        pytest.param([KEY], "/health", 200, id="a route of ours"),
+    ],
+)
+async def test_it_may_read_whatever_we_say_ourselves(cors, lines, path, status):
+    body = b"abc" if len(lines) > 1 else b""
+    method = "POST" if body else "GET"
+    answer = await asked(cors.sidecar.url, ["Host: any.example", f"Origin: {PAGE}", *lines], method, path, body)
+    assert (answer.head.status, answer.head.get("access-control-allow-origin")) == (status, PAGE)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "http://chat.example", "https://chat.example:444", "https://chat.example/", "null"],
+)
+async def test_other_pages_are_refused_as_before(cors, origin):
+    is_refused(await asked(cors.sidecar.url, ["Host: any.example", f"Origin: {origin}", KEY], path="/v1/models"))
+
+
+@pytest.mark.parametrize("host", ["any.example", "10.1.2.3:8080", "localhost"])
+async def test_off_loopback_any_host_will_do(cors, host):
+    """In a pod clients use the Service's name."""
+    assert (await asked(cors.sidecar.url, [f"Host: {host}"])).head.status == 200
+
+
+async def test_who_is_no_browser_gets_no_cors(cors):
+    part = cors.part(read_request(), send(OK))
+    answer = await asked(cors.sidecar.url, ["Host: h", KEY, f"x-part: {part.name}"], path="/v1/models")
+    assert answer.head.status == 200
+    assert not [name for name, _ in answer.head.headers if name.lower().startswith("access-control")]
