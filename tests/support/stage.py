@@ -15,7 +15,7 @@ or not return before its peer is gone (`hang`). Starting a sidecar takes a secon
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -204,11 +204,18 @@ class OpenSidecar(SidecarProcess):
 
 @contextlib.asynccontextmanager
 async def on_stage(
-    settings: Mapping[str, Any] | None = None, *, sidecar: type[SidecarProcess] = SidecarProcess, **options: Any
+    settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
+    *,
+    sidecar: type[SidecarProcess] = SidecarProcess,
+    **options: Any,
 ) -> AsyncIterator[Wire]:
-    """Start a stage and a sidecar in front of it; `options` are the sidecar's."""
+    """Start a stage and a sidecar in front of it.
+
+    `settings` may be made from the stage's URL; `options` are the sidecar's.
+    """
     async with Stage() as stage:
-        given = merged(merged({"upstream": {"url": stage.url}}, QUICK_END), settings or {})
+        above = settings(stage.url) if callable(settings) else settings or {}
+        given = merged(merged({"upstream": {"url": stage.url}}, QUICK_END), above)
         process = sidecar(given, **options)
         async with _Running(process):
             yield Wire(stage, process)
