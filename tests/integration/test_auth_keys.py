@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 OK = json_response(b"{}")
 ALICE, BOB, BARE = "sk-lc-alice-0001", "sk-lc-bob-0002==", "sk-lc-nobody-0003"
 KEYS = f"# who may call\nalice: {ALICE}\nbob={BOB}  # and a comment\n\n{BARE}\n"
-UPSTREAMS = "sk-ant-upstream-4711"
+UPSTREAMS = "sk-upstream-4711"
 THEIRS = "sk-ant-of-the-client-0815"
 SECRETS = (ALICE, BOB, BARE, UPSTREAMS, THEIRS)
 
@@ -47,15 +47,6 @@ async def guarded(tmp_path_factory):
 async def passing(tmp_path_factory):
     """A sidecar with keys of its own that passes the client's credential on; its upstream is of OpenAI's kind."""
     async with on_stage(settings(tmp_path_factory.mktemp("keys"), provider="OpenAI")) as found:
-        yield found
-        quiet(found)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def openai(tmp_path_factory):
-    """A sidecar in front of an upstream of OpenAI's kind that gets a key of its own."""
-    given = settings(tmp_path_factory.mktemp("keys"), upstream_key=True, provider="OpenAI")
-    async with on_stage({"upstream": given["upstream"]}) as found:
         yield found
         quiet(found)
 
@@ -193,6 +184,7 @@ async def test_the_upstreams_key_replaces_whatever_the_caller_sent(openai, sent)
     assert (await openai.ask(part, PLAIN_QUESTION, sent, path="/v1/chat/completions")).head.status == 200
     found = [pair for pair in part.request.headers if pair[0].lower() in {"x-api-key", "authorization"}]
     assert found == [("authorization", f"Bearer {UPSTREAMS}")]
+    quiet(openai)
 
 
 @pytest.mark.parametrize(

@@ -70,12 +70,12 @@ async def test_an_http_1_0_client_is_served_and_its_connection_closed(wire):
 
 
 async def test_the_idle_limit_is_a_setting_and_ends_no_request(small):
-    """1 s; the answer takes twice as long."""
+    """1 s; the answer takes longer."""
     waited = asyncio.Event()
     part = small.part(read_request(), wait(waited), send(OK))
     async with await small.connect() as client:
         await client.request("GET", "/v1/other", [part.header])
-        asyncio.get_running_loop().call_later(2, waited.set)
+        asyncio.get_running_loop().call_later(1.3, waited.set)
         assert (await client.answer("GET")).head.status == 200
         started = asyncio.get_running_loop().time()
         assert await client.wait_end() is End.EOF

@@ -324,8 +324,8 @@ async def test_no_bytes_do_it_harm(wire):
             answered += 1
 
     wire.stage.otherwise = steps(read_request(), send(OK))
-    for at in range(0, len(requests), 100):
-        await asyncio.gather(*(one(number, data) for number, data in enumerate(requests[at : at + 100])))
+    for at in range(0, len(requests), 200):
+        await asyncio.gather(*(one(number, data) for number, data in enumerate(requests[at : at + 200])))
     await wire.wait_for(in_flight=0)
     wire.stage.otherwise = None
     assert answered > 500

@@ -1,16 +1,20 @@
-"""Signs of life for the client while the upstream is silent. Each lasts seconds, so those of a kind run together."""
+"""Signs of life for the client while the upstream is silent: between events, and nowhere else."""
 
 import asyncio
 import itertools
 import re
 
 import pytest
+import pytest_asyncio
 from tests.support.raw_client import End
 from tests.support.scripted_upstream import LAST_CHUNK, chunk, hang, head, read_request, send, sleep, sse_head
 from tests.support.stage import DELTA, PING, PLAIN_QUESTION, QUESTION, START, STOP
+from tests.support.together import Together
 from tests.support.waiting import soon
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+cases = Together()
 
 COMMENT = b": keep-alive\n"
 #: A silence of the upstream that lasts until a heartbeat has come, and one in which none may come.
@@ -52,71 +56,108 @@ async def heard(wire, *parts, body=QUESTION, path="/v1/messages", start=None):
     return re.sub(b"(" + re.escape(PING) + b"){2,}", PING, bytes(answer.body))
 
 
-async def test_heartbeats_come_between_events_and_nowhere_else(hasty):
-    half = b"event: content_block_delta\ndata: {", b"}\n\n"
-    big = b"event: content_block_delta\ndata: {" + b"x" * 100_000, b"y" * 10 + b"}\n\n"
+HALF = b"event: content_block_delta\ndata: {", b"}\n\n"
+BIG = b"event: content_block_delta\ndata: {" + b"x" * 100_000, b"y" * 10 + b"}\n\n"
+
+
+@cases.add
+async def between_events(hasty):
+    assert await heard(hasty, START, BEAT, DELTA + STOP) == START + PING + DELTA + STOP
+
+
+@cases.add
+async def between_events_with_other_line_ends(hasty):
     crlf = START.replace(b"\n", b"\r\n"), DELTA.replace(b"\n", b"\r\n")
     cr = START.replace(b"\n", b"\r"), DELTA.replace(b"\n", b"\r")
-    found = await asyncio.gather(
-        heard(hasty, START, BEAT, DELTA + STOP),
-        heard(hasty, START + half[0], BEAT, half[1] + STOP),
-        heard(hasty, START + big[0], SILENCE, big[1] + STOP),
-        heard(hasty, START + big[0], SILENCE, big[1], BEAT, STOP),
-        heard(hasty, START + b": a comment\n", BEAT, STOP),
-        heard(hasty, crlf[0], BEAT, crlf[1], BEAT, STOP),
-        heard(hasty, cr[0], BEAT, cr[1], BEAT, STOP),
-        heard(hasty, b"\xef\xbb", SILENCE, b"\xbf" + START + STOP),
-        heard(hasty, START, SILENCE, STOP, start=sse_head("content-encoding: gzip")),
-        heard(hasty, b"{", SILENCE, b"}", body=PLAIN_QUESTION, start=head("200 OK", "transfer-encoding: chunked")),
-    )
-    assert found == [
-        START + PING + DELTA + STOP,
-        START + PING + half[0] + half[1] + STOP,
-        START + big[0] + big[1] + STOP,
-        START + big[0] + big[1] + PING + STOP,
-        START + b": a comment\n" + PING + STOP,
-        crlf[0] + PING + crlf[1] + PING + STOP,
-        cr[0] + PING + cr[1] + PING + STOP,
-        b"\xef\xbb\xbf" + START + STOP,
-        START + STOP,
-        b"{}",
-    ]
+    found = await asyncio.gather(*(heard(hasty, one, BEAT, two, BEAT, STOP) for one, two in (crlf, cr)))
+    assert found == [one + PING + two + PING + STOP for one, two in (crlf, cr)]
 
 
-async def test_before_the_first_event_and_in_unknown_protocols_a_heartbeat_is_a_comment(hasty):
-    first, unknown = await asyncio.gather(
-        heard(hasty, BEAT, START + STOP),
-        heard(hasty, b"data: 1\n\n", BEAT, b"data: 2\n\n", path="/v1/other"),
-    )
-    assert re.fullmatch(b"(: keep-alive\n+)+" + re.escape(START + STOP), first)
-    assert re.fullmatch(b"data: 1\n\n(: keep-alive\n+)+data: 2\n\n", unknown)
+@cases.add
+async def before_an_event_of_which_nothing_has_left(hasty):
+    assert await heard(hasty, START + HALF[0], BEAT, HALF[1] + STOP) == START + PING + HALF[0] + HALF[1] + STOP
 
 
-async def test_heartbeats_go_on_as_long_as_the_silence(hasty):
-    found = await heard(hasty, START, BEAT, BEAT, STOP)
-    assert found == START + PING + STOP
+@cases.add
+async def not_within_an_event_of_which_a_part_has_left(hasty):
+    """What is larger than 64 KiB leaves as it comes."""
+    assert await heard(hasty, START + BIG[0], SILENCE, BIG[1] + STOP) == START + BIG[0] + BIG[1] + STOP
 
 
-async def test_no_heartbeat_comes_after_the_end_nor_while_there_are_events(hasty):
-    async def lingering():
-        """The sidecar waits for the connection's end, and longer than it would for a heartbeat."""
-        answer = await hasty.ask(hasty.part(read_request(), send(sse_head(), chunk(START + STOP)), hang()))
-        assert bytes(answer.body) == START + STOP
-        assert answer.ended_at - answer.arrivals[-1][0] > 2
-
-    async def lively():
-        pieces = [send(chunk(DELTA)), sleep(0.2)] * 15
-        answer = await hasty.ask(hasty.part(read_request(), send(sse_head()), *pieces, send(chunk(STOP), LAST_CHUNK)))
-        assert bytes(answer.body).replace(PING, b"") == DELTA * 15 + STOP
-        events = answer.events()
-        for (before, _), (then, event) in itertools.pairwise(events):
-            assert event != PING or then - before > 0.9
-
-    await asyncio.gather(lingering(), lively())
+@cases.add
+async def again_behind_such_an_event(hasty):
+    assert await heard(hasty, START + BIG[0], SILENCE, BIG[1], BEAT, STOP) == START + BIG[0] + BIG[1] + PING + STOP
 
 
-async def test_by_default_a_heartbeat_comes_after_15_s(hurried):
+@cases.add
+async def behind_a_comment(hasty):
+    assert await heard(hasty, START + b": a comment\n", BEAT, STOP) == START + b": a comment\n" + PING + STOP
+
+
+@cases.add
+async def not_within_a_byte_order_mark(hasty):
+    assert await heard(hasty, b"\xef\xbb", SILENCE, b"\xbf" + START + STOP) == b"\xef\xbb\xbf" + START + STOP
+
+
+@cases.add
+async def not_in_an_encoded_stream(hasty):
+    assert await heard(hasty, START, SILENCE, STOP, start=sse_head("content-encoding: gzip")) == START + STOP
+
+
+@cases.add
+async def not_in_a_plain_answer(hasty):
+    start = head("200 OK", "transfer-encoding: chunked")
+    assert await heard(hasty, b"{", SILENCE, b"}", body=PLAIN_QUESTION, start=start) == b"{}"
+
+
+@cases.add
+async def a_comment_before_the_first_event(hasty):
+    assert re.fullmatch(b"(: keep-alive\n+)+" + re.escape(START + STOP), await heard(hasty, BEAT, START + STOP))
+
+
+@cases.add
+async def a_comment_where_the_protocol_is_not_known(hasty):
+    found = await heard(hasty, b"data: 1\n\n", BEAT, b"data: 2\n\n", path="/v1/other")
+    assert re.fullmatch(b"data: 1\n\n(: keep-alive\n+)+data: 2\n\n", found)
+
+
+@cases.add
+async def as_long_as_the_silence_lasts(hasty):
+    assert await heard(hasty, START, BEAT, BEAT, STOP) == START + PING + STOP
+
+
+@cases.add
+async def not_after_the_end(hasty):
+    """The sidecar waits for the connection's end, and longer than it would for a heartbeat."""
+    answer = await hasty.ask(hasty.part(read_request(), send(sse_head(), chunk(START + STOP)), hang()))
+    assert bytes(answer.body) == START + STOP
+    assert answer.ended_at - answer.arrivals[-1][0] > 2
+
+
+@cases.add
+async def not_while_there_are_events(hasty):
+    pieces = [send(chunk(DELTA)), sleep(0.2)] * 15
+    answer = await hasty.ask(hasty.part(read_request(), send(sse_head()), *pieces, send(chunk(STOP), LAST_CHUNK)))
+    assert bytes(answer.body).replace(PING, b"") == DELTA * 15 + STOP
+    for (before, _), (then, event) in itertools.pairwise(answer.events()):
+        assert event != PING or then - before > 0.9
+
+
+@cases.add
+async def by_default_after_15_s(hurried):
     """The silence lasts 40 s of the sidecar's time: two heartbeats, three on a machine that is busy."""
     script = [send(chunk(START)), sleep(2), send(chunk(STOP), LAST_CHUNK)]
     answer = await hurried.ask(hurried.part(read_request(), send(sse_head()), *script))
     assert bytes(answer.body) in {START + PING * 2 + STOP, START + PING * 3 + STOP}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(hasty, hurried):
+    async with cases.started(hasty=hasty, hurried=hurried) as found:
+        yield found
+        await asyncio.wait(found.values())
+
+
+@pytest.mark.parametrize("name", cases.names)
+async def test_a_heartbeat_comes(running, name):
+    await running[name]

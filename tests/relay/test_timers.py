@@ -179,6 +179,17 @@ async def a_stall_of_an_encoded_stream(hasty):
     await left_open(hasty, sse_head("content-encoding: gzip"), body=QUESTION)
 
 
+@cases.add
+async def an_upstream_that_lingers_after_the_end_is_left_after_5_s(wire):
+    part = wire.part(read_request(), send(sse_head(), chunk(START + STOP)), hang())
+    started = time.monotonic()
+    answer = await wire.ask(part)
+    assert (bytes(answer.body), answer.end) == (START + STOP, End.COMPLETE)
+    assert answer.arrivals[0][0] - started < 4
+    assert 5 - 0.05 <= answer.ended_at - started < 5 + LATE_SECONDS
+    await upstream_left(part)
+
+
 # Signs of life.
 
 
@@ -354,10 +365,10 @@ async def an_idle_upstream_connection_is_not_used_after_4_s(hasty):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def running(hasty, hurried):
+async def running(wire, hasty, hurried):
     await hasty.wait_for(in_flight=0)
     before = await hasty.totals()
-    async with cases.started(hasty=hasty, hurried=hurried) as found:
+    async with cases.started(wire=wire, hasty=hasty, hurried=hurried) as found:
         yield found
         await asyncio.wait(found.values())
         if any(task.cancelled() or task.exception() for task in found.values()):

@@ -11,45 +11,43 @@ from tests.support.process import free_port
 from tests.support.raw_client import End
 from tests.support.scripted_upstream import json_response
 from tests.support.stage import QUESTION, error_of, on_stage
+from tests.support.together import Together
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 OK = json_response(b"{}")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def nowhere():
-    async with on_stage({"upstream": {"connectTimeoutSeconds": 2}}) as found:
-        yield found
+cases = Together()
 
 
-async def send_elsewhere(wire, url):
-    """Send the sidecar's new requests to another upstream."""
-    before = (await wire.livez())["config"]["hash"]
-    wire.sidecar.write_config({"upstream": {"url": url}})
-    async with asyncio.timeout(10):
-        while (await wire.livez())["config"]["hash"] == before:  # noqa: ASYNC110 - another process changes it
-            await asyncio.sleep(0.05)
+async def refused(wire, says):
+    """Two requests get a 502, after two tries each."""
+    for body, method in ((QUESTION, "POST"), (None, "GET")):
+        started = time.monotonic()
+        answer = await wire.ask(wire.part(), body, method=method)
+        assert time.monotonic() - started > 0.05, "between the two tries there is a pause"
+        assert (answer.head.status, answer.end) == (502, End.COMPLETE)
+        assert error_of(answer) == {"type": "api_error", "message": f"cannot connect to the upstream: {says}"}
+    await wire.wait_for(in_flight=0)
 
 
-@pytest.mark.parametrize("asked", [(QUESTION, "POST"), (None, "GET")], ids=["POST", "GET"])
-@pytest.mark.parametrize(
-    ("url", "says"),
-    [
-        pytest.param(f"http://127.0.0.1:{free_port()}", "ECONNREFUSED", id="refused"),
-        pytest.param("http://name.invalid", "its name has no address", id="no address"),
-    ],
-)
-async def test_an_upstream_that_refuses_or_has_no_address_is_a_502(nowhere, url, says, asked):
-    body, method = asked
-    if nowhere.sidecar.settings["upstream"]["url"] != url:
-        await send_elsewhere(nowhere, url)
-    started = time.monotonic()
-    answer = await nowhere.ask(nowhere.part(), body, method=method)
-    assert time.monotonic() - started > 0.05, "between the two tries there is a pause"
-    assert (answer.head.status, answer.end) == (502, End.COMPLETE)
-    assert error_of(answer) == {"type": "api_error", "message": f"cannot connect to the upstream: {says}"}
-    await nowhere.wait_for(in_flight=0)
+def nowhere(url):
+    """A sidecar whose upstream is there."""
+    return on_stage({"upstream": {"url": url, "connectTimeoutSeconds": 2}})
+
+
+@cases.add
+async def refused_or_without_an_address_it_is_a_502():
+    url = f"http://127.0.0.1:{free_port()}"
+    async with nowhere(url) as wire:
+        await refused(wire, "ECONNREFUSED")
+        before = (await wire.livez())["config"]["hash"]
+        wire.sidecar.write_config({"upstream": {"url": "http://name.invalid"}})
+        async with asyncio.timeout(10):
+            while (await wire.livez())["config"]["hash"] == before:  # noqa: ASYNC110 - another process changes it
+                await asyncio.sleep(0.05)
+        await refused(wire, "its name has no address")
 
 
 @contextlib.contextmanager
@@ -66,12 +64,13 @@ def full_backlog():
         yield listener
 
 
-async def test_a_connection_that_does_not_come_about_is_tried_twice_and_then_a_504(nowhere):
+@cases.add
+async def not_made_in_time_it_is_tried_twice_and_then_a_504():
     with full_backlog() as listener:
-        await send_elsewhere(nowhere, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        started = time.monotonic()
-        answer = await nowhere.ask(nowhere.part())
-        assert 4.05 < time.monotonic() - started < 9
+        async with nowhere(f"http://127.0.0.1:{listener.getsockname()[1]}") as wire:
+            started = time.monotonic()
+            answer = await wire.ask(wire.part())
+            assert 4.05 < time.monotonic() - started < 10
     assert (answer.head.status, answer.end) == (504, End.COMPLETE)
     assert error_of(answer) == {
         "type": "timeout_error",
@@ -79,17 +78,18 @@ async def test_a_connection_that_does_not_come_about_is_tried_twice_and_then_a_5
     }
 
 
-async def test_a_connection_that_comes_about_at_the_second_try_serves_the_request(nowhere):
+@cases.add
+async def made_at_the_second_try_it_serves_the_request():
     loop = asyncio.get_running_loop()
     with full_backlog() as listener:
-        await send_elsewhere(nowhere, f"http://127.0.0.1:{listener.getsockname()[1]}")
-        started = time.monotonic()
-        asking = asyncio.create_task(nowhere.ask(nowhere.part()))
-        await asyncio.sleep(2.5)  # the first try is over, and the kernel will repeat the second one's SYN
-        async with asyncio.timeout(20):
-            while not (received := await _received(loop, listener)):
-                pass
-        answer = await asking
+        async with nowhere(f"http://127.0.0.1:{listener.getsockname()[1]}") as wire:
+            started = time.monotonic()
+            asking = asyncio.create_task(wire.ask(wire.part()))
+            await asyncio.sleep(2.6)  # the first try is over, and the kernel will repeat the second one's SYN
+            async with asyncio.timeout(20):
+                while not (received := await _received(loop, listener)):
+                    pass
+            answer = await asking
     assert (answer.head.status, bytes(answer.body)) == (200, b"{}")
     assert time.monotonic() - started > 2
     assert received.startswith(b"POST /v1/messages HTTP/1.1\r\n")
@@ -107,3 +107,14 @@ async def _received(loop, listener):
         if received:
             await loop.sock_sendall(connection, OK)
     return received
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running():
+    async with cases.started() as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", cases.names)
+async def test_a_connection(running, name):
+    await running[name]

@@ -104,8 +104,8 @@ class Part:
 class Stage(ScriptedUpstream):
     """An upstream on which many parts are played."""
 
-    def __init__(self) -> None:
-        super().__init__(self._direct)
+    def __init__(self, receive_buffer_bytes: int | None = None) -> None:
+        super().__init__(self._direct, receive_buffer_bytes=receive_buffer_bytes)
         self._parts: dict[str, Part] = {}
         #: What is played for a request that names no part; without it, such a request fails the test.
         self.otherwise: Script | None = None
@@ -118,7 +118,7 @@ class Stage(ScriptedUpstream):
 
     async def _direct(self, connection: Connection) -> None:
         try:
-            while connection.disconnected_at is None and not connection.transport.is_closing():
+            while _is_open(connection):
                 head, taken = await connection.read_head(3600), len(connection.requests)
                 lines = head.decode("latin-1").lower().split("\r\n")
                 names = [line.partition(":")[2].strip() for line in lines if line.startswith(PART_HEADER + ":")]
@@ -128,10 +128,14 @@ class Stage(ScriptedUpstream):
                     await self.otherwise(connection)
                 else:
                     raise LookupError(f"a request without a part of its own: {head[:500]!r}")
-                if len(connection.requests) == taken and connection.disconnected_at is None:
+                if len(connection.requests) == taken and _is_open(connection):
                     raise LookupError(f"a part that did not take its request: {head[:500]!r}")
         finally:
             connection.close()
+
+
+def _is_open(connection: Connection) -> bool:
+    return connection.disconnected_at is None and not connection.transport.is_closing()
 
 
 @dataclass(frozen=True)
@@ -207,16 +211,16 @@ async def on_stage(
     settings: Mapping[str, Any] | Callable[[str], Mapping[str, Any]] | None = None,
     *,
     sidecar: type[SidecarProcess] = SidecarProcess,
-    **options: Any,
+    receive_buffer_bytes: int | None = None,
 ) -> AsyncIterator[Wire]:
     """Start a stage and a sidecar in front of it.
 
-    `settings` may be made from the stage's URL; `options` are the sidecar's.
+    `settings` may be made from the stage's URL. With a small receive buffer, an upstream's not reading is felt soon.
     """
-    async with Stage() as stage:
+    async with Stage(receive_buffer_bytes) as stage:
         above = settings(stage.url) if callable(settings) else settings or {}
         given = merged(merged({"upstream": {"url": stage.url}}, QUICK_END), above)
-        process = sidecar(given, **options)
+        process = sidecar(given)
         async with _Running(process):
             yield Wire(stage, process)
             # Whatever the tests did to it, nothing went wrong that it does not know of.
