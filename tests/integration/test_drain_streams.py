@@ -11,7 +11,7 @@ import pytest
 from tests.support.calls import HEADERS, all_whole, call, closes, get, is_whole, question
 from tests.support.gated import GatedUpstream
 from tests.support.raw_client import Answer, RawClient
-from tests.support.running import gated_sidecar
+from tests.support.running import gated_sidecar, together
 from tests.support.sidecar_process import SidecarProcess
 
 STREAMS = 200
@@ -96,7 +96,7 @@ async def scenario() -> Drain:
 
 @pytest.fixture(scope="module")
 def drain():
-    return asyncio.run(scenario())
+    return together(scenario)["scenario"]
 
 
 def test_every_stream_ends_whole(drain):

@@ -8,7 +8,7 @@ from tests.support.calls import HEADERS, call, get, is_whole, question
 from tests.support.gated import GatedUpstream
 from tests.support.metrics import Scraped, scrape
 from tests.support.raw_client import RawClient
-from tests.support.running import running
+from tests.support.running import running, together
 from tests.support.scripted_upstream import Connection, Request, chunk, json_response, sse_head
 from tests.support.sidecar_process import SidecarProcess
 
@@ -99,7 +99,7 @@ async def scenario() -> dict:
 
 @pytest.fixture(scope="module")
 def seen():
-    return asyncio.run(scenario())
+    return together(scenario)["scenario"]
 
 
 def test_every_metric_has_its_name_and_its_labels(seen):

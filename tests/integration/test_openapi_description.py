@@ -9,7 +9,7 @@ import yaml
 from openapi_spec_validator import validate
 from tests.support.calls import HEADERS, call, get, question
 from tests.support.raw_client import Answer, RawClient
-from tests.support.running import gated_sidecar
+from tests.support.running import gated_sidecar, together
 
 
 async def scenario() -> dict:
@@ -49,7 +49,7 @@ async def scenario() -> dict:
 
 @pytest.fixture(scope="module")
 def seen():
-    return asyncio.run(scenario())
+    return together(scenario)["scenario"]
 
 
 @pytest.fixture(scope="module")

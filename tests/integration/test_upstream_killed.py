@@ -9,7 +9,7 @@ from tests.support.calls import call, error_event, is_whole
 from tests.support.fake import FakeProcess
 from tests.support.metrics import scrape
 from tests.support.raw_client import Answer, End
-from tests.support.running import running
+from tests.support.running import running, together
 from tests.support.sidecar_process import SidecarProcess
 
 STREAMS, PLAIN = 50, 5
@@ -44,7 +44,7 @@ async def scenario() -> dict:
 
 @pytest.fixture(scope="module")
 def seen():
-    return asyncio.run(scenario())
+    return together(scenario)["scenario"]
 
 
 def test_every_stream_ends_with_an_error_event_behind_its_last_whole_event(seen):

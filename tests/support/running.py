@@ -10,6 +10,8 @@ from tests.support.gated import GatedUpstream
 from tests.support.sidecar_process import SidecarProcess, merged
 
 THREADS = 64
+#: Longer than any scenario takes on a busy machine: one that hangs is to fail, not to wait for its streams' own limits.
+SCENARIO_SECONDS = 150
 
 
 @contextlib.asynccontextmanager
@@ -51,10 +53,14 @@ class Outcomes:
 def together(*scenarios: Callable[[], Awaitable[Any]]) -> Outcomes:
     """Run coroutine functions at the same time, each to its end; found by their names afterwards."""
 
+    async def bounded(scenario: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(SCENARIO_SECONDS):
+            return await scenario()
+
     async def all_of_them() -> list[Any]:
         # A thread for each that waits: the default pool has fewer, and one scenario would hold up another.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
-        return await asyncio.gather(*(scenario() for scenario in scenarios), return_exceptions=True)
+        return await asyncio.gather(*map(bounded, scenarios), return_exceptions=True)
 
     names = [scenario.__name__ for scenario in scenarios]
     return Outcomes(dict(zip(names, asyncio.run(all_of_them()), strict=True)))
