@@ -209,6 +209,17 @@ async def test_a_refusal_can_be_read_by_a_client_that_is_still_sending(small, me
     await small.wait_for(in_flight=0)
 
 
+async def test_a_refusal_can_be_read_by_a_client_that_first_sends_all_of_it(small):
+    """We read on for a while: closed with bytes unread, the connection would be reset under its hands."""
+    async with await small.connect() as client:
+        client.stop_reading()
+        await client.request("POST", "/v1/messages", [], LARGE)
+        client.go_on_reading()
+        answer = await client.answer()
+        assert (answer.head.status, answer.end) == (413, End.COMPLETE)
+        assert await client.wait_end() is End.EOF
+
+
 async def test_a_body_in_chunks_that_grows_too_large_is_a_413(small):
     async with await small.connect() as client:
         await client.request("POST", "/v1/messages", [("Transfer-Encoding", "chunked")])
