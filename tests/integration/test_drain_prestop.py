@@ -27,7 +27,7 @@ def prestop(sidecar: SidecarProcess, *more: str) -> asyncio.Task[subprocess.Comp
 
 async def then_sigterm():
     """As the kubelet does it, with an app in the pod that still calls through us meanwhile."""
-    async with gated_sidecar({"drain": {"settleSeconds": 3}}) as (upstream, sidecar):
+    async with gated_sidecar({"drain": {"settleSeconds": 2}}) as (upstream, sidecar):
         streams = await streaming(sidecar)
         hook = prestop(sidecar)
         await asyncio.to_thread(sidecar.wait_for, draining=True)
@@ -138,7 +138,7 @@ def test_the_app_may_still_call_through_a_drained_sidecar(outcomes):
 def test_a_sigterm_that_finds_it_drained_ends_it_at_once(outcomes):
     seen = outcomes["then_sigterm"]
     assert seen["code"] == 0
-    assert seen["seconds"] < 3  # the settle time
+    assert seen["seconds"] < 2  # the settle time
 
 
 def test_without_a_sigterm_it_leaves_with_0_after_another_ceiling(outcomes):

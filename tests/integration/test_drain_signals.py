@@ -149,13 +149,13 @@ async def a_slow_reader():
     async with gated_sidecar(SETTLE) as (upstream, sidecar), AsyncExitStack() as clients:
         upstream.gate.set()
         # What the kernel takes is its own affair: answers grow until one does not fit, and the one before is it.
-        for events in range(2, 60):
+        for number, events in enumerate(range(10, 60), 1):
             client = await RawClient.connect(sidecar.url, receive_buffer_bytes=4096, limit_bytes=4096)
             await clients.enter_async_context(client)
             client.stop_reading()
             text = f"[fake events={events} event_bytes=16000]"
             await client.request("POST", "/v1/messages", HEADERS, question(text, stream=False))
-            await asyncio.to_thread(sidecar.wait_for, totals_accepted=events - 1)
+            await asyncio.to_thread(sidecar.wait_for, totals_accepted=number)
             await asyncio.sleep(0.1)
             if (await asyncio.to_thread(sidecar.livez))["in_flight"]:
                 break

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
 import httpx
@@ -41,7 +42,7 @@ def seconds_until_ready() -> float:
 
 
 def test_it_is_ready_within_a_second_and_a_half():
-    assert min(seconds_until_ready() for _ in range(3)) < READY_SECONDS
+    assert any(seconds_until_ready() < READY_SECONDS for _ in range(3))
 
 
 def test_an_idle_sidecar_is_small():
@@ -161,58 +162,81 @@ def test_the_defaults_listen_on_loopback_and_ask_the_vendor(tmp_path):
 
 
 def words_of(sidecar: SidecarProcess) -> str:
-    """The last line of a sidecar that does not start."""
+    """What a sidecar says that does not start."""
     sidecar.launch()
     assert sidecar.wait(60) == 1
     assert "Traceback" not in sidecar.output()
-    return sidecar.output().splitlines()[-1]
+    return sidecar.output()
 
 
-@pytest.mark.parametrize("listener", ["traffic", "admin"])
-def test_a_port_in_use_is_a_sentence(listener):
+def with_a_port_in_use(listener: str) -> tuple[str, int]:
     sidecar = SidecarProcess()
     port = sidecar.traffic_port if listener == "traffic" else sidecar.admin_port
     with socket.create_server(("127.0.0.1", port)):
-        told = words_of(sidecar)
-    assert told.startswith("lastcall-sidecar: cannot listen")
-    assert "in use" in told
-    assert str(port) in told
+        return words_of(sidecar), port
 
 
-def test_an_address_that_is_not_ours_is_a_sentence():
-    told = words_of(SidecarProcess({"listen": {"traffic": "192.0.2.1:8080"}}))
-    assert "192.0.2.1:8080" in told
-
-
-def test_a_name_that_nobody_knows_is_a_sentence():
-    told = words_of(SidecarProcess({"listen": {"traffic": "nobody.invalid:8080"}}))
-    assert "nobody.invalid" in told
-
-
-def test_a_folder_that_cannot_be_made_is_a_sentence():
+def with_an_impossible_folder() -> str:
     sidecar = SidecarProcess()
     (sidecar.folder / "file").write_text("")
     sidecar.write_config({"admin": {"controlSocket": str(sidecar.folder / "file" / "s")}})
-    assert words_of(sidecar).startswith("lastcall-sidecar: cannot listen")
+    return words_of(sidecar)
 
 
-def test_a_bad_configuration_is_told_whole():
-    sidecar = SidecarProcess({"limits": {"maxConcurrent": -1, "maxQueued": "many"}, "nonsense": 1})
-    sidecar.launch()
-    assert sidecar.wait(60) == 1
-    told = sidecar.output()
-    assert "Traceback" not in told
-    for word in ("limits.maxConcurrent", "limits.maxQueued", "nonsense", str(sidecar.config_file)):
-        assert word in told
+def with_bad_settings() -> str:
+    return words_of(SidecarProcess({"limits": {"maxConcurrent": -1, "maxQueued": "many"}, "nonsense": 1}))
 
 
-def test_a_configuration_that_is_not_there_is_a_sentence():
+def without_its_file() -> str:
     sidecar = SidecarProcess()
     sidecar.config_file.unlink()
-    sidecar.launch()
-    assert sidecar.wait(60) == 1
-    assert "Traceback" not in sidecar.output()
-    assert "cannot read" in sidecar.output()
+    return words_of(sidecar)
+
+
+def listening_on(address: str) -> str:
+    return words_of(SidecarProcess({"listen": {"traffic": address}}))
+
+
+@pytest.fixture(scope="module")
+def words():
+    """Each in a process of its own, all at once."""
+    with ThreadPoolExecutor() as threads:
+        return {
+            "traffic port": threads.submit(with_a_port_in_use, "traffic"),
+            "admin port": threads.submit(with_a_port_in_use, "admin"),
+            "address": threads.submit(listening_on, "192.0.2.1:8080"),
+            "name": threads.submit(listening_on, "nobody.invalid:8080"),
+            "folder": threads.submit(with_an_impossible_folder),
+            "settings": threads.submit(with_bad_settings),
+            "no file": threads.submit(without_its_file),
+        }
+
+
+@pytest.mark.parametrize("listener", ["traffic", "admin"])
+def test_a_port_in_use_is_a_sentence(words, listener):
+    told, port = words[f"{listener} port"].result()
+    last = told.splitlines()[-1]
+    assert last.startswith("lastcall-sidecar: cannot listen")
+    assert "in use" in last
+    assert str(port) in last
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("address", "192.0.2.1:8080"), ("name", "nobody.invalid:8080"), ("folder", "file")]
+)
+def test_what_cannot_be_listened_on_is_a_sentence(words, name, word):
+    last = words[name].result().splitlines()[-1]
+    assert last.startswith("lastcall-sidecar: cannot listen")
+    assert word in last
+
+
+@pytest.mark.parametrize("word", ["limits.maxConcurrent", "limits.maxQueued", "nonsense", "config.yaml"])
+def test_a_bad_configuration_is_told_whole(words, word):
+    assert word in words["settings"].result()
+
+
+def test_a_configuration_that_is_not_there_is_a_sentence(words):
+    assert "cannot read" in words["no file"].result()
 
 
 # Where it listens.
@@ -253,8 +277,8 @@ def test_all_interfaces_are_listened_on_by_default_in_a_pod():
         assert answer.status_code == 200
 
 
-def test_it_takes_as_many_descriptors_as_it_may():
-    """A stream has two, and the usual soft limit would be 500 streams."""
+def test_it_takes_as_many_descriptors_as_it_may_and_outlives_having_none():
+    """A stream has two, and the usual soft limit would be 500 streams. Out of them, it serves when there are some."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(256, hard), hard))
     try:
@@ -265,26 +289,25 @@ def test_it_takes_as_many_descriptors_as_it_may():
     try:
         eventually(sidecar.is_ready, "it is ready", 90)
         assert resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE) == (hard, hard)
+        run_out(sidecar)
+        eventually(lambda: answers(sidecar), "it serves again", 15)
+        assert sidecar.command_line("status").returncode == 0
     finally:
         sidecar.stop()
 
 
-def test_few_descriptors_are_a_sentence_in_the_log_and_not_the_end():
-    """Out of descriptors it goes on, and serves again when there are some."""
-    sidecar = SidecarProcess({"drain": {"settleSeconds": 0}})
-    with sidecar:
-        allowed = sidecar.open_descriptors() + 20
-        resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE, (allowed, allowed))
-        held = [socket.create_connection(("127.0.0.1", sidecar.traffic_port)) for _ in range(40)]
-        time.sleep(1)
-        for connection in held:
-            connection.close()
-        until = time.monotonic() + 15
-        while time.monotonic() < until:
-            try:
-                assert httpx.get(f"{sidecar.url}/health", trust_env=False, timeout=2).status_code == 200
-                break
-            except httpx.TransportError:
-                time.sleep(0.2)
-        assert sidecar.health() == 200
-        assert sidecar.command_line("status").returncode == 0
+def run_out(sidecar: SidecarProcess) -> None:
+    """More connections than it has descriptors for, for a second."""
+    allowed = sidecar.open_descriptors() + 20
+    resource.prlimit(sidecar.pid, resource.RLIMIT_NOFILE, (allowed, allowed))
+    held = [socket.create_connection(("127.0.0.1", sidecar.traffic_port)) for _ in range(40)]
+    time.sleep(1)
+    for connection in held:
+        connection.close()
+
+
+def answers(sidecar: SidecarProcess) -> bool:
+    try:
+        return httpx.get(f"{sidecar.url}/health", trust_env=False, timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
