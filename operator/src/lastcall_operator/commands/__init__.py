@@ -1,0 +1,1 @@
+"""What people run: tables in a terminal, JSON for scripts."""

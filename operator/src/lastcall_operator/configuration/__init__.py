@@ -1,0 +1,1 @@
+"""From a StreamProxy to the file that its sidecars read: pure."""

@@ -1,0 +1,1 @@
+"""The controller process: kopf's watches and indexes, and our level-based loops over them."""

@@ -1,0 +1,1 @@
+"""What a pod looks like with its sidecar: pure."""

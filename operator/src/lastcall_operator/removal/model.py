@@ -1,0 +1,126 @@
+"""What a removal decision rests on, and what it says: frozen values without any behaviour of their own."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from lastcall_operator.rollout.ordering import Order
+
+
+class Kind(StrEnum):
+    """Who asks for the removal."""
+
+    REPLICA_SET = "ReplicaSet"
+    STATEFUL_SET = "StatefulSet"
+    EVICTION = "Eviction"
+
+
+class Load(StrEnum):
+    """What is known of a pod's sidecar."""
+
+    #: it answered: `in_flight` is true
+    KNOWN = "known"
+    #: it did not answer, for the first times: taken for busy
+    SILENT = "silent"
+    #: it has not answered for MISSES polls: ordered last, no longer held
+    UNKNOWN = "unknown"
+
+
+class Evictions(StrEnum):
+    """What a DrainPolicy says of evictions that would cut streams."""
+
+    HOLD = "Hold"
+    ALLOW = "Allow"
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod of the workload, at this moment. Times are seconds since the epoch."""
+
+    name: str
+    uid: str
+    #: UID of the ReplicaSet or StatefulSet that owns it
+    owner: str
+    created: float
+    scheduled: bool
+    running: bool
+    ready: bool
+    load: Load
+    in_flight: int = 0
+    #: serving, draining, drained, expired; None when silent
+    state: str | None = None
+    #: the drain is final
+    final: bool = False
+    #: deleted, or allowed to be by a reservation that has not run out
+    terminating: bool = False
+    #: a leased drain runs, or is reserved
+    leased: bool = False
+    #: whether it has a sidecar at all
+    sidecar: bool = True
+    #: the pod's grace in seconds, and what its sidecar needs of it: ceiling + settle + margin
+    grace_seconds: float = 30.0
+    needed_seconds: float = 1955.0
+    held_since: float | None = None
+    allow_removal: bool = False
+    #: the deletion cost that stands on it, and the one that we wrote last
+    cost: int | None = None
+    cost_written: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The workload's pods, and what its PodDisruptionBudgets demand."""
+
+    pods: tuple[Pod, ...]
+    #: the most that any PodDisruptionBudget of these pods demands to stay healthy; 0 without one
+    min_available: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A DrainPolicy's `spec`, with percentages resolved against the workload's replicas."""
+
+    order: Order = Order.LEAST_BUSY_FIRST
+    #: None: no pacing
+    max_draining: int | None = None
+    hold_deadline_seconds: float = 3600.0
+    evictions: Evictions = Evictions.HOLD
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """A removal that somebody asks for."""
+
+    kind: Kind
+    #: UID of the pod
+    pod: str
+    #: `deleteOptions.gracePeriodSeconds`; None: the pod's own
+    grace_seconds: float | None = None
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allow:
+    """It may go. `reserve`: it counts as terminating from now on, although the API server does not show it yet."""
+
+    why: str
+    reserve: bool = True
+    #: worth an event: held before, past the deadline, or by a person's word
+    notable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """It stays, for now. Effects are for the caller to carry out, never on a dry run."""
+
+    why: str
+    #: deletion costs to write, by pod UID: only those that differ from what stands there
+    costs: dict[str, int] = field(default_factory=dict)
+    #: UID of the pod whose leased drain is to be started or renewed
+    lease: str | None = None
+    #: UID of the pod to mark as held since now; None when it is marked already
+    hold: str | None = None
+    #: somebody else writes deletion costs here: hands off
+    conflicted: bool = False
+
+
+Decision = Allow | Refuse

@@ -1,0 +1,1 @@
+"""The webhook process: injection, and a word on every removal, over TLS."""
