@@ -22,7 +22,7 @@ STREAM_PROXY = f"{GROUP}/stream-proxy"
 INJECTED = f"{GROUP}/injected"
 #: What was the user's own before the injection, as JSON: preStop hooks that were replaced, the grace period.
 ORIGINAL = f"{GROUP}/original"
-#: What the injection has to tell (a list of {reason, message}), as JSON; the controller makes events and conditions of it.
+#: What the injection has to tell (a list of {reason, message}), as JSON; the controller makes events of it.
 NOTES = f"{GROUP}/notes"
 
 #: Annotations of pods, written while they are asked to go.
