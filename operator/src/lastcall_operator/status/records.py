@@ -1,0 +1,248 @@
+"""What the controller keeps of each object that it watches: a few fields, whatever the size of the object.
+
+Made by the indexes, read by the reconcilers and the roll-ups. All of them read objects as the API server gives them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from lastcall_operator.api import names
+
+_LAST_PORT = 65535
+#: Why a container waits, if that will not mend by waiting.
+IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+_NEWEST = "deployment.kubernetes.io/revision"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What the injection had to tell of a pod."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A container that does not start."""
+
+    container: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod with a sidecar. Times are seconds since the epoch."""
+
+    namespace: str
+    name: str
+    uid: str
+    labels: Mapping[str, str]
+    #: the controller that owns it: kind, name and UID; empty without one
+    owner_kind: str
+    owner_name: str
+    owner: str
+    created: float
+    #: template hash or controller revision; empty when it has neither
+    revision: str
+    phase: str
+    scheduled: bool
+    ready: bool
+    #: seconds since the epoch of the deletion's request; None: not deleted
+    deleted: float | None
+    grace_seconds: float
+    #: where its sidecar answers; None: nowhere (no address yet, or the node's)
+    ip: str | None
+    port: int
+    #: the StreamProxy that configures it
+    proxy: str | None
+    waiting: tuple[Waiting, ...]
+    #: it has been placed, and its containers wait to be created: volumes or secrets may be missing
+    creating: bool
+    #: names and numbers of the app containers' ports
+    app_ports: tuple[tuple[str, int], ...]
+    notes: tuple[Note, ...]
+    held_since: float | None
+    asked_again: float | None
+    cost: str | None
+    cost_written: str | None
+    sidecar: bool = True
+
+    @property
+    def marked(self) -> bool:
+        """Whether it bears marks of a removal that was asked for."""
+        return self.held_since is not None or self.cost_written is not None or self.asked_again is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A Deployment, StatefulSet or ReplicaSet."""
+
+    kind: str
+    namespace: str
+    name: str
+    uid: str
+    #: UID of the Deployment that owns a ReplicaSet; empty otherwise
+    owner: str
+    owner_name: str
+    replicas: int
+    #: what its own status counts
+    current_replicas: int
+    ready_replicas: int
+    #: StatefulSet: the revision wanted; ReplicaSet: its template's hash; empty for a Deployment
+    revision: str
+    #: ReplicaSet: its place in the Deployment's history
+    sequence: int
+    on_delete: bool
+    progress_deadline_seconds: int | None
+    #: whether its controller has seen its newest spec
+    observed: bool
+    selector: Mapping[str, str]
+    api_version: str = "apps/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service: whom it selects, and which ports of theirs it targets (names or numbers)."""
+
+    namespace: str
+    name: str
+    selector: Mapping[str, str]
+    targets: tuple[str | int, ...]
+
+
+def pod_record(body: Mapping[str, Any]) -> Pod:
+    """A pod's record."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    labels, annotations = dict(metadata.get("labels") or {}), metadata.get("annotations") or {}
+    owner = owner_of(metadata)
+    conditions = {each.get("type"): each.get("status") == "True" for each in status.get("conditions") or []}
+    containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    grace = metadata.get("deletionGracePeriodSeconds")
+    deleted = seconds(metadata.get("deletionTimestamp"))  # this is when the grace will have passed
+    return Pod(
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        labels=labels,
+        owner_kind=owner.get("kind", ""),
+        owner_name=owner.get("name", ""),
+        owner=owner.get("uid", ""),
+        created=seconds(metadata.get("creationTimestamp")) or 0.0,
+        revision=labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "",
+        phase=status.get("phase", "Pending"),
+        scheduled=bool(spec.get("nodeName")),
+        ready=conditions.get("Ready", False),
+        deleted=None if deleted is None else deleted - float(grace or 0),
+        grace_seconds=float(spec.get("terminationGracePeriodSeconds") or 30),
+        ip=None if spec.get("hostNetwork") else status.get("podIP") or None,
+        port=_port(annotations.get(names.ADMIN_PORT)),
+        proxy=annotations.get(names.STREAM_PROXY),
+        waiting=tuple(_waiting(containers)),
+        creating=_creating(status, containers),
+        app_ports=tuple(_ports(spec)),
+        notes=notes_of(annotations.get(names.NOTES)),
+        held_since=seconds(annotations.get(names.HELD_SINCE)),
+        asked_again=seconds(annotations.get(names.ASK_AGAIN)),
+        cost=annotations.get(names.DELETION_COST),
+        cost_written=annotations.get(names.COST_WRITTEN),
+        sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
+    )
+
+
+def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
+    """A workload's record."""
+    metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
+    owner = owner_of(metadata) if kind == "ReplicaSet" else {}
+    template = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
+    revision = status.get("updateRevision", "") if kind == "StatefulSet" else template.get("pod-template-hash", "")
+    sequence = (metadata.get("annotations") or {}).get(_NEWEST, "0")
+    strategy = spec.get("updateStrategy") or {}
+    return Workload(
+        kind=kind,
+        namespace=metadata.get("namespace", ""),
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner=owner.get("uid", ""),
+        owner_name=owner.get("name", ""),
+        replicas=1 if spec.get("replicas") is None else int(spec["replicas"]),
+        current_replicas=int(status.get("replicas") or 0),
+        ready_replicas=int(status.get("readyReplicas") or 0),
+        revision=revision,
+        sequence=int(sequence) if sequence.isdigit() else 0,
+        on_delete=kind == "StatefulSet" and strategy.get("type") == "OnDelete",
+        progress_deadline_seconds=spec.get("progressDeadlineSeconds") if kind == "Deployment" else None,
+        observed=int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0),
+        selector=dict((spec.get("selector") or {}).get("matchLabels") or {}),
+    )
+
+
+def service_record(body: Mapping[str, Any]) -> Service:
+    """A Service's record."""
+    metadata, spec = body["metadata"], body.get("spec") or {}
+    ports = spec.get("ports") or []
+    targets = tuple(each.get("targetPort") or each.get("port", 0) for each in ports)
+    return Service(metadata.get("namespace", ""), metadata["name"], dict(spec.get("selector") or {}), targets)
+
+
+def owner_of(metadata: Mapping[str, Any]) -> Mapping[str, str]:
+    """The controlling owner's reference; empty without one."""
+    return next((each for each in metadata.get("ownerReferences") or [] if each.get("controller")), {})
+
+
+def seconds(text: str | None) -> float | None:
+    """RFC 3339 as seconds since the epoch; None for what is no such time: anybody may write an annotation."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def notes_of(text: str | None) -> tuple[Note, ...]:
+    """The notes of an injection; nothing where the annotation is not ours."""
+    try:
+        found = json.loads(text or "[]")
+        return tuple(Note(str(each["reason"]), str(each["message"])) for each in found)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return ()
+
+
+def _port(text: str | None) -> int:
+    usable = text is not None and text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT
+    return int(text) if text is not None and usable else names.ADMIN_PORT_DEFAULT
+
+
+def _waiting(containers: list[dict[str, Any]]) -> list[Waiting]:
+    found = [(each.get("name", ""), (each.get("state") or {}).get("waiting") or {}) for each in containers]
+    return [
+        Waiting(name, state["reason"], state.get("message", ""))
+        for name, state in found
+        if state.get("reason") in IMAGE_REASONS | CONFIG_REASONS
+    ]
+
+
+def _creating(status: Mapping[str, Any], containers: list[dict[str, Any]]) -> bool:
+    states = [(each.get("state") or {}) for each in containers]
+    return (
+        status.get("phase") == "Pending"
+        and bool(states)
+        and all(
+            (state.get("waiting") or {}).get("reason") in {"ContainerCreating", "PodInitializing"} for state in states
+        )
+    )
+
+
+def _ports(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return [
+        (port.get("name", ""), int(port["containerPort"]))
+        for container in spec.get("containers") or []
+        if container.get("name") != names.SIDECAR_CONTAINER
+        for port in container.get("ports") or []
+    ]
