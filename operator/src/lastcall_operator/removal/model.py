@@ -1,4 +1,8 @@
-"""What a removal decision rests on, and what it says: frozen values without any behaviour of their own."""
+"""What a removal decision rests on, and what it says: frozen values with hardly any behaviour of their own.
+
+Observers (`cluster/`) make a Snapshot, `review` makes a Removal, `decide` answers with a Decision, and the webhook
+carries out what a Refuse asks for. Times are seconds since the epoch.
+"""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,7 +58,7 @@ class Pod:
     terminating: bool = False
     #: a leased drain runs, or is reserved
     leased: bool = False
-    #: whether it has a sidecar at all
+    #: whether it has a sidecar at all; a pod without one is never held and counts for nothing
     sidecar: bool = True
     #: the pod's grace in seconds, and what its sidecar needs of it: ceiling + settle + margin
     grace_seconds: float = 30.0
@@ -64,6 +68,31 @@ class Pod:
     #: the deletion cost that stands on it, and the one that we wrote last
     cost: int | None = None
     cost_written: int | None = None
+    #: when it was last touched so that its controller asks again (the annotation lastcall.dev/ask-again)
+    asked_again: float | None = None
+
+    @property
+    def idle(self) -> bool:
+        """Whether it is known to carry nothing: its sidecar says so, or it has not started, or has ended altogether.
+
+        A running pod that does not say what it carries is never idle.
+        """
+        if self.load is Load.KNOWN:
+            return self.in_flight == 0
+        return not self.running
+
+    @property
+    def going(self) -> bool:
+        """Whether its end has begun, or is about to, and cannot be taken back."""
+        return self.terminating or self.final
+
+    @property
+    def active(self) -> bool:
+        """Whether the ReplicaSet controller looks at costs before it chooses this pod.
+
+        Pods that are not scheduled, not running or not ready go before all others, whatever they cost.
+        """
+        return self.sidecar and not self.going and self.scheduled and self.running and self.ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +139,11 @@ class Allow:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """It stays, for now. Effects are for the caller to carry out, never on a dry run."""
+    """It stays, for now. Effects are for the caller to carry out; on a dry run there are none."""
 
     why: str
-    #: deletion costs to write, by pod UID: only those that differ from what stands there
+    #: deletion costs to write, by pod UID: only those that differ from what stands there. Empty when the costs are
+    #: right already and the controller asked with an older view of them: it asks again by itself, after 10 ms at first
     costs: dict[str, int] = field(default_factory=dict)
     #: UID of the pod whose leased drain is to be started or renewed
     lease: str | None = None
