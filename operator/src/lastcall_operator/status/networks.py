@@ -1,0 +1,28 @@
+"""Which NetworkPolicy most likely keeps the operator from the sidecars."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def likely(policies: Iterable[Mapping[str, Any]], labels: Mapping[str, str], ports: Iterable[int]) -> str | None:
+    """The first, by name, that selects such a pod for ingress and lets nobody in at these ports.
+
+    A rule without ports, or with one of these, may let us in: such a policy is named only when there is no other.
+    """
+    found = sorted(
+        (_opens(policy, frozenset(ports)), str(policy["metadata"]["name"]))
+        for policy in policies
+        if _selects(policy.get("spec") or {}, labels)
+    )
+    return found[0][1] if found else None
+
+
+def _selects(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
+    selector = spec.get("podSelector") or {}
+    types = spec.get("policyTypes") or ["Ingress"]
+    return "Ingress" in types and (selector.get("matchLabels") or {}).items() <= labels.items()
+
+
+def _opens(policy: Mapping[str, Any], ports: frozenset[int]) -> bool:
+    rules = (policy.get("spec") or {}).get("ingress") or []
+    return any(not rule.get("ports") or any(each.get("port") in ports for each in rule["ports"]) for rule in rules)

@@ -1,0 +1,179 @@
+"""A StreamProxy's conditions and counts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lastcall_operator.api.names import Reason
+
+from .policies import unreachable
+from .readings import Readings, askable, counted, draining, in_flight, named
+from .records import IMAGE_REASONS, Pod
+from .told import Told
+
+#: Characters of a sidecar's own error that a condition repeats.
+_ERROR_CHARS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyView:
+    """Everything that a StreamProxy's status rests on."""
+
+    #: the pods whose sidecar it configures
+    pods: tuple[Pod, ...]
+    readings: Readings
+    #: of the configuration in the ConfigMap; None: there is none yet
+    hash: str | None
+    #: pods that it selects and that have no sidecar
+    plain: tuple[str, ...] = ()
+    #: why spec is not in force
+    mistake: str | None = None
+    #: an older StreamProxy that selects the same pods
+    older: str | None = None
+    network: str | None = None
+    #: Services that lead around the sidecar, and the port by which they do
+    bypassing: tuple[tuple[str, str], ...] = ()
+    #: pods that wait for a volume or a Secret, and what the kubelet says of it
+    unmounted: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def rejected(self) -> list[tuple[str, str]]:
+        """The pods whose sidecar refuses the configuration, and its words."""
+        found = [(pod.name, reading.now) for pod in self.pods if (reading := self.readings.get(pod.uid)) is not None]
+        return [
+            (name, gauge.config_error[:_ERROR_CHARS])
+            for name, gauge in found
+            if gauge is not None and gauge.config_error is not None
+        ]
+
+    @property
+    def configured(self) -> list[Pod]:
+        """The pods whose sidecar says that it has this configuration."""
+        return [pod for pod in self.pods if self.hash is not None and self._hash(pod) == self.hash]
+
+    def _hash(self, pod: Pod) -> str | None:
+        reading = self.readings.get(pod.uid)
+        return None if reading is None or reading.now is None else reading.now.config_hash
+
+
+def conditions(view: ProxyView) -> list[Told]:
+    """All of them, in the order in which a person asks."""
+    accepted, configured = _accepted(view), _configured(view)
+    return [
+        accepted,
+        configured,
+        _ready(view, accepted, configured),
+        _noted(view, "PortConflict", Reason.PORT_CONFLICT, "every pod had a free port for its sidecar"),
+        _bypassed(view),
+        unreachable(view.pods, view.readings, view.network),
+        _conflicted(view),
+        _noted(view, "PreStopKept", Reason.PRE_STOP_KEPT, "no pod keeps a preStop of its own"),
+    ]
+
+
+def counts(view: ProxyView) -> dict[str, Any]:
+    """`pods`, `inFlight` and `configHash` of the status."""
+    pods = {
+        "matched": len(view.pods) + len(view.plain),
+        "injected": len(view.pods),
+        "ready": sum(pod.ready for pod in view.pods),
+        "configured": len(view.configured),
+        "draining": len(draining(view.pods, view.readings)),
+    }
+    found: dict[str, Any] = {"pods": pods, "inFlight": in_flight(view.pods, view.readings)}
+    if view.hash is not None:
+        found["configHash"] = view.hash
+    return found
+
+
+def settled(view: ProxyView) -> bool:
+    """Whether nothing is awaited, so that it need not be looked at for a while."""
+    return (
+        view.mistake is None
+        and not view.rejected
+        and len(view.configured) == len(view.pods)
+        and all(pod.ready and pod.deleted is None for pod in view.pods)
+    )
+
+
+def broken(pods: Sequence[Pod], unmounted: Sequence[tuple[str, str]]) -> Told | None:
+    """What keeps pods from starting; None when nothing known does."""
+    for pod in pods:
+        for each in pod.waiting:
+            image = each.reason in IMAGE_REASONS
+            reason = Reason.IMAGE_PULL_FAILED if image else Reason.SECRET_NOT_FOUND
+            what = "cannot get its image" if image else "cannot be created"
+            return Told(
+                "Ready", False, reason, f"{pod.name}: container {each.container} {what}: {_words(each.message)}"
+            )
+    if unmounted:
+        name, message = unmounted[0]
+        return Told("Ready", False, Reason.SECRET_NOT_FOUND, f"{name} cannot start: {_words(message)}")
+    return None
+
+
+def _words(message: str) -> str:
+    return " ".join(message.split())[:_ERROR_CHARS] or "no reason is given"
+
+
+def _accepted(view: ProxyView) -> Told:
+    if view.mistake is not None:
+        kept = "" if view.hash is None else "; the configuration before stays in force"
+        return Told("Accepted", False, "Invalid", view.mistake + kept)
+    return Told("Accepted", True, "Valid", "the configuration is written for the sidecars")
+
+
+def _configured(view: ProxyView) -> Told:
+    if view.mistake is not None:
+        return Told("Configured", False, "NotAccepted", "the newest spec is not in force")
+    if view.rejected:
+        name, error = view.rejected[0]
+        more = counted(len(view.rejected), "sidecar")
+        return Told("Configured", False, Reason.CONFIG_REJECTED, f"{more} refused it, {name}: {error}")
+    live = [pod for pod in askable(view.pods) if pod.deleted is None]
+    if not live:
+        return Told("Configured", True, "NoPods", "no sidecar runs with it yet")
+    have = {pod.uid for pod in view.configured}
+    lacking = [pod.name for pod in live if pod.uid not in have]
+    if lacking:
+        message = f"{len(live) - len(lacking)} of {len(live)} sidecars have it; not yet: {named(lacking)}"
+        return Told("Configured", False, "Waiting", message)
+    return Told("Configured", True, Reason.CONFIG_APPLIED, f"all of {counted(len(live), 'sidecar')} have it")
+
+
+def _ready(view: ProxyView, accepted: Told, configured: Told) -> Told:
+    for told in (accepted, broken(view.pods, view.unmounted), configured):
+        if told is not None and not told.status:
+            return Told("Ready", False, told.reason, told.message)
+    live = [pod for pod in view.pods if pod.deleted is None]
+    waiting = [pod.name for pod in live if not pod.ready]
+    if waiting:
+        return Told("Ready", False, "PodsNotReady", f"not Ready: {named(waiting)}")
+    if not live:
+        plain = f"; {counted(len(view.plain), 'pod')} without: restart to inject" if view.plain else ""
+        return Told("Ready", False, "NoPods", f"no pod has a sidecar of it yet{plain}")
+    return Told("Ready", True, "Ready", f"{counted(len(live), 'pod')} behind their sidecars")
+
+
+def _noted(view: ProxyView, kind: str, reason: Reason, otherwise: str) -> Told:
+    for pod in view.pods:
+        for note in pod.notes:
+            if note.reason == reason:
+                return Told(kind, True, reason, f"{pod.name}: {note.message}")
+    return Told(kind, False, "None", otherwise)
+
+
+def _bypassed(view: ProxyView) -> Told:
+    if not view.bypassing:
+        return _noted(view, "Bypassed", Reason.BYPASSED, "every Service leads through the sidecar")
+    name, port = view.bypassing[0]
+    names = named(each for each, _ in view.bypassing)
+    message = f"Service {names} leads around the sidecar: {name} targets the app's own port {port}; target it by name"
+    return Told("Bypassed", True, Reason.BYPASSED, message)
+
+
+def _conflicted(view: ProxyView) -> Told:
+    if view.older is None:
+        return Told("Conflicted", False, "Alone", "no other StreamProxy selects these pods")
+    message = f"StreamProxy {view.older} is older and selects the same pods: those follow it"
+    return Told("Conflicted", True, Reason.CONFLICTED, message)
