@@ -1,0 +1,197 @@
+"""`lastcall check`: is everything there, does it work together, and what would surprise you at noon."""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+from lastcall_operator.api import names
+from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.resources import (
+    DEFINITIONS,
+    DEPLOYMENTS,
+    DRAIN_POLICIES,
+    MUTATING_WEBHOOKS,
+    PODS,
+    STREAM_PROXIES,
+    VALIDATING_WEBHOOKS,
+    Resource,
+)
+from lastcall_operator.errors import ForbiddenError, NotFoundError
+
+from .session import Exit, as_json, connect, look, where
+
+#: Cluster autoscalers cap a pod's grace at this many seconds unless they are told otherwise.
+AUTOSCALER_GRACE_SECONDS = 600
+#: Conditions that are good when False.
+_BAD_WHEN_TRUE = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled"})
+_BAD_WHEN_FALSE = frozenset({"Accepted", "Configured", "Ready"})
+
+
+class Mark(StrEnum):
+    """How a finding weighs."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report."""
+
+    mark: Mark
+    subject: str
+    text: str
+
+
+async def check(arguments: argparse.Namespace) -> int:
+    """Look at everything and tell; exit code 1 when something fails."""
+    place = await where(arguments)
+    async with await connect(place) as api:
+        findings = [
+            *await _definitions(api),
+            *await _webhooks(api),
+            *await _processes(api),
+            *await _resources(api, STREAM_PROXIES, place.namespace),
+            *await _resources(api, DRAIN_POLICIES, place.namespace),
+            *await _pods(api, place.namespace),
+        ]
+    if arguments.output == "json":
+        print(as_json([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            print(f"{finding.mark.value:<5} {finding.subject}: {finding.text}")
+    return Exit.NOT if any(finding.mark is Mark.FAIL for finding in findings) else Exit.DONE
+
+
+async def _definitions(api: Api) -> list[Finding]:
+    found = []
+    for plural in (names.STREAM_PROXIES, names.DRAIN_POLICIES):
+        name = f"{plural}.{names.GROUP}"
+        try:
+            await api.get(DEFINITIONS, None, name)
+            found.append(Finding(Mark.OK, f"crd/{name}", "is there"))
+        except NotFoundError:
+            found.append(Finding(Mark.FAIL, f"crd/{name}", "is missing: helm upgrade with crds.enabled=true"))
+        except ForbiddenError:
+            found.append(Finding(Mark.WARN, f"crd/{name}", "you may not read definitions; not checked"))
+    return found
+
+
+async def _webhooks(api: Api) -> list[Finding]:
+    found = []
+    for resource, suffix, loss in (
+        (MUTATING_WEBHOOKS, "-injection", "labelled pods cannot be created"),
+        (VALIDATING_WEBHOOKS, "-removals", "removals are neither ordered nor held"),
+    ):
+        try:
+            configurations = [
+                item for item in await api.list(resource) if item["metadata"]["name"].endswith(suffix) and _ours(item)
+            ]
+        except ForbiddenError:
+            found.append(Finding(Mark.WARN, resource.plural, "you may not read them; not checked"))
+            continue
+        found += webhook_findings(configurations, resource.plural, loss)
+    return found
+
+
+def webhook_findings(configurations: Sequence[Object], plural: str, loss: str) -> list[Finding]:
+    """What there is to say of webhook configurations. Pure."""
+    if not configurations:
+        return [Finding(Mark.FAIL, plural, f"none of Lastcall's is there: {loss}")]
+    found = []
+    for item in configurations:
+        name = f"{plural}/{item['metadata']['name']}"
+        bare = [hook["name"] for hook in item["webhooks"] if not hook["clientConfig"].get("caBundle")]
+        if bare:
+            found.append(
+                Finding(Mark.FAIL, name, f"no caBundle yet in {', '.join(bare)}: {loss}; see the webhook's log")
+            )
+        else:
+            found.append(Finding(Mark.OK, name, "has its certificate authority"))
+    return found
+
+
+def _ours(item: Object) -> bool:
+    return bool(item["metadata"].get("labels", {}).get("app.kubernetes.io/part-of") == "lastcall")
+
+
+async def _processes(api: Api) -> list[Finding]:
+    try:
+        deployments = await api.list(DEPLOYMENTS, labels="app.kubernetes.io/part-of=lastcall")
+    except ForbiddenError:
+        return [Finding(Mark.WARN, "deployments", "you may not list them in all namespaces; not checked")]
+    parts = {item["metadata"]["labels"].get("app.kubernetes.io/component"): item for item in deployments}
+    found = []
+    for component in ("operator", "webhook"):
+        if (item := parts.get(component)) is None:
+            found.append(Finding(Mark.FAIL, component, "there is no such Deployment"))
+            continue
+        ready, wanted = item.get("status", {}).get("readyReplicas", 0), item["spec"].get("replicas", 1)
+        mark = Mark.OK if ready == wanted else Mark.WARN if ready else Mark.FAIL
+        found.append(Finding(mark, f"deployment/{item['metadata']['name']}", f"{ready} of {wanted} Ready"))
+    return found
+
+
+async def _resources(api: Api, resource: Resource, namespace: str | None) -> list[Finding]:
+    try:
+        listed = await api.list(resource, namespace)
+    except NotFoundError:
+        return []
+    return [finding for item in listed for finding in condition_findings(item, resource.kind)]
+
+
+def condition_findings(item: Object, kind: str) -> Iterator[Finding]:
+    """What an object's conditions say, for people. Pure."""
+    subject = f"{kind.lower()}/{item['metadata']['namespace']}/{item['metadata']['name']}"
+    status = item.get("status") or {}
+    if status.get("observedGeneration") != item["metadata"].get("generation"):
+        yield Finding(Mark.WARN, subject, "the controller has not looked at its newest version yet")
+    bad = [
+        condition
+        for condition in status.get("conditions", [])
+        if (condition["type"] in _BAD_WHEN_TRUE and condition["status"] == "True")
+        or (condition["type"] in _BAD_WHEN_FALSE and condition["status"] == "False")
+    ]
+    for condition in bad:
+        yield Finding(Mark.FAIL, subject, f"{condition['type']}={condition['status']}: {condition['message']}")
+    if not bad:
+        yield Finding(Mark.OK, subject, "all conditions are good")
+
+
+async def _pods(api: Api, namespace: str | None) -> list[Finding]:
+    pods = await api.list(PODS, namespace, labels=f"{names.SIDECAR_LABEL}={names.TRUE}")
+    found = grace_findings(pods)
+    lonely = await api.list(PODS, namespace, labels=f"{names.INJECT_LABEL}={names.TRUE},!{names.SIDECAR_LABEL}")
+    found += [
+        Finding(
+            Mark.FAIL, _name(pod), f"asks for a sidecar by {names.INJECT_LABEL} and has none: made without the webhook"
+        )
+        for pod in lonely
+    ]
+    silent = [row for row in await look(api, namespace) if row.in_flight is None and row.ready]
+    found += [
+        Finding(Mark.WARN, f"pod/{row.namespace}/{row.pod}", "its sidecar does not answer through the API server")
+        for row in silent
+    ]
+    return found
+
+
+def grace_findings(pods: Sequence[Object]) -> list[Finding]:
+    """What autoscalers may do to pods with a long grace. Pure."""
+    long = [pod for pod in pods if pod["spec"].get("terminationGracePeriodSeconds", 30) > AUTOSCALER_GRACE_SECONDS]
+    found = [Finding(Mark.OK, "pods", f"{len(pods)} with a sidecar")]
+    if long:
+        text = (
+            f"{len(long)} pods may drain for longer than {AUTOSCALER_GRACE_SECONDS} s, which is where "
+            "cluster-autoscaler cuts a pod's grace unless --max-graceful-termination-sec says otherwise; a DrainPolicy "
+            "with evictions: Hold keeps busy pods out of its reach"
+        )
+        found.append(Finding(Mark.WARN, "autoscalers", text))
+    return found
+
+
+def _name(pod: dict[str, Any]) -> str:
+    return f"pod/{pod['metadata']['namespace']}/{pod['metadata']['name']}"

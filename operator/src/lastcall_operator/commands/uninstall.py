@@ -1,0 +1,71 @@
+"""`lastcall uninstall`: what the chart's pre-delete hook runs, so that nothing of ours stays in anybody's way."""
+
+import asyncio
+
+from lastcall_operator.api import names
+from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.resources import (
+    DRAIN_POLICIES,
+    MUTATING_WEBHOOKS,
+    PODS,
+    STREAM_PROXIES,
+    VALIDATING_WEBHOOKS,
+    Resource,
+)
+from lastcall_operator.errors import NotFoundError
+from lastcall_operator.settings import Settings
+
+from .session import Exit
+
+#: Seconds for all of it: Helm's own hooks have five minutes.
+UNINSTALL_SECONDS = 120.0
+#: What we write onto pods while they are asked to go.
+_MARKS = (names.HELD_SINCE, names.ASK_AGAIN, names.COST_WRITTEN)
+
+
+async def uninstall(settings: Settings, *, remove_resources: bool) -> int:
+    """Remove the webhooks first, so that nobody asks a service that is going; then our marks; then our objects."""
+    async with (
+        asyncio.timeout(UNINSTALL_SECONDS),
+        await Api.connect(kubeconfig=settings.kubeconfig, context=settings.context) as api,
+    ):
+        await _delete(api, MUTATING_WEBHOOKS, None, settings.mutating_configuration)
+        await _delete(api, VALIDATING_WEBHOOKS, None, settings.validating_configuration)
+        for namespace in settings.namespaces or (None,):
+            await _strip(api, namespace)
+            if remove_resources:
+                for resource in (DRAIN_POLICIES, STREAM_PROXIES):
+                    for item in await _listed(api, resource, namespace):
+                        await _delete(api, resource, item["metadata"]["namespace"], item["metadata"]["name"])
+    return Exit.DONE
+
+
+async def _listed(api: Api, resource: Resource, namespace: str | None) -> list[Object]:
+    try:
+        return await api.list(resource, namespace)
+    except NotFoundError:  # the definition is gone already, and with it every object
+        return []
+
+
+async def _delete(api: Api, resource: Resource, namespace: str | None, name: str) -> None:
+    try:
+        await api.delete(resource, namespace, name)
+    except NotFoundError:
+        return
+    print(f"deleted {resource.plural}/{name}")
+
+
+async def _strip(api: Api, namespace: str | None) -> None:
+    for pod in await api.list(PODS, namespace, labels=f"{names.SIDECAR_LABEL}={names.TRUE}"):
+        metadata = pod["metadata"]
+        marks = metadata.get("annotations", {})
+        remove: dict[str, str | None] = {name: None for name in _MARKS if name in marks}
+        # A cost that somebody else wrote stays theirs.
+        if names.COST_WRITTEN in marks and marks.get(names.DELETION_COST) == marks[names.COST_WRITTEN]:
+            remove[names.DELETION_COST] = None
+        if remove:
+            try:
+                await api.annotate(PODS, metadata["namespace"], metadata["name"], remove)
+            except NotFoundError:
+                continue
+            print(f"cleaned pods/{metadata['name']}")

@@ -1,0 +1,107 @@
+"""What `lastcall watch` and `check` read off objects."""
+
+import pytest
+
+from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings
+from lastcall_operator.commands.rows import PodRow
+from lastcall_operator.commands.watch import progress
+
+
+def workload(*, replicas=3, updated=3, ready=3, current=3, observed=2):
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "chat", "generation": 2},
+        "spec": {"replicas": replicas},
+        "status": {
+            "observedGeneration": observed, "updatedReplicas": updated, "readyReplicas": ready, "replicas": current,
+        },
+    }  # fmt: skip
+
+
+def row(pod, *, in_flight=0, terminating=False, held=None):
+    return PodRow("llm", pod, in_flight, None, "serving", True, terminating, "r", "n", held)
+
+
+POLICY = {
+    "status": {
+        "conditions": [
+            {"type": "Progressing", "status": "True", "message": "2 of 3 updated"},
+            {"type": "Draining", "status": "True", "message": "chat-1 finishes 4 streams"},
+        ],
+        "rollout": {"streamsFinished": 7, "dropped": 0},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("made", "rows", "done"),
+    [
+        pytest.param(workload(), [row("a")], True, id="all is new, ready and nobody leaves"),
+        pytest.param(workload(updated=2), [row("a")], False, id="one is outdated"),
+        pytest.param(workload(ready=2), [row("a")], False, id="one is not ready"),
+        pytest.param(workload(current=4), [row("a")], False, id="a surplus pod is there"),
+        pytest.param(workload(observed=1), [row("a")], False, id="the controller has not seen the change"),
+        pytest.param(workload(), [row("a", terminating=True)], False, id="one still finishes its streams"),
+    ],
+)
+def test_a_rollout_is_over_when_nothing_of_it_is_left(made, rows, done):
+    assert progress(made, None, rows).done is done
+
+
+def test_why_the_next_one_waits_is_the_policy_s_most_telling_condition():
+    now = progress(workload(updated=2), POLICY, [row("a", in_flight=4, terminating=True), row("b", in_flight=1)])
+    assert now.sentence == (
+        "deployment/chat: 2 of 3 updated, 1 ending, 5 in flight, 7 finished, 0 dropped (chat-1 finishes 4 streams)"
+    )
+
+
+def test_without_a_policy_s_word_held_pods_are_named():
+    now = progress(workload(updated=2), None, [row("b", held="2026-11-22T10:00:00Z"), row("a")])
+    assert now.waits_for == "held: b"
+
+
+def test_at_rest_nothing_waits_whatever_the_conditions_say():
+    assert progress(workload(), POLICY, [row("a")]).waits_for == ""
+
+
+def proxy(*conditions, observed=1):
+    listed = [{"type": kind, "status": status, "message": f"{kind} it is"} for kind, status in conditions]
+    return {
+        "metadata": {"namespace": "llm", "name": "chat", "generation": 1},
+        "status": {"observedGeneration": observed, "conditions": listed},
+    }
+
+
+@pytest.mark.parametrize(
+    ("conditions", "marks"),
+    [
+        pytest.param([("Accepted", "True"), ("Bypassed", "False")], [Mark.OK], id="all good"),
+        pytest.param([("Accepted", "False")], [Mark.FAIL], id="bad when false"),
+        pytest.param([("Bypassed", "True"), ("PortConflict", "True")], [Mark.FAIL, Mark.FAIL], id="bad when true"),
+        pytest.param([("Configured", "Unknown")], [Mark.OK], id="unknown is no verdict"),
+    ],
+)
+def test_conditions_are_told_by_what_they_mean(conditions, marks):
+    assert [finding.mark for finding in condition_findings(proxy(*conditions), "StreamProxy")] == marks
+
+
+def test_an_object_that_nobody_has_looked_at_is_told():
+    (first, _) = condition_findings(proxy(("Accepted", "True"), observed=0), "StreamProxy")
+    assert first.mark is Mark.WARN
+    assert first.subject == "streamproxy/llm/chat"
+
+
+def test_a_webhook_without_authority_fails_and_none_at_all_fails_with_what_is_lost():
+    bare = {"metadata": {"name": "lastcall-injection"}, "webhooks": [{"name": "a.b", "clientConfig": {}}]}
+    whole = {"metadata": {"name": "x"}, "webhooks": [{"name": "a.b", "clientConfig": {"caBundle": "YQ=="}}]}
+    assert [finding.mark for finding in webhook_findings([bare, whole], "hooks", "loss")] == [Mark.FAIL, Mark.OK]
+    (finding,) = webhook_findings([], "hooks", "labelled pods cannot be created")
+    assert finding.mark is Mark.FAIL
+    assert "labelled pods cannot be created" in finding.text
+
+
+def test_a_grace_beyond_the_autoscaler_s_is_warned_of_once():
+    pods = [{"spec": {"terminationGracePeriodSeconds": seconds}} for seconds in (30, 1985, 1985)]
+    found = grace_findings(pods)
+    assert [finding.mark for finding in found] == [Mark.OK, Mark.WARN]
+    assert "2 pods" in found[1].text
