@@ -53,9 +53,21 @@ def objects(values: Values | None = None) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(text(values)) if document]
 
 
-def one(kind: str, values: Values | None = None) -> dict[str, Any]:
-    """Render, and return the only object of a kind."""
-    (found,) = [document for document in objects(values) if document["kind"] == kind]
+def named(kind: str, values: Values | None = None) -> dict[str, dict[str, Any]]:
+    """Render, and return the objects of a kind by their names without the release's; not what an uninstall makes."""
+    found: dict[str, dict[str, Any]] = {}
+    for document in objects(values):
+        metadata = document["metadata"]
+        if document["kind"] == kind and metadata.get("annotations", {}).get("helm.sh/hook") != "pre-delete":
+            name = metadata["name"].removeprefix("lastcall").removeprefix("-")
+            assert name not in found, f"two objects of the kind {kind} and the name {name}"
+            found[name] = document
+    return found
+
+
+def one(kind: str, values: Values | None = None, part: str = "gateway") -> dict[str, Any]:
+    """Render, and return the only object of a kind that belongs to a part of the chart."""
+    (found,) = [document for name, document in named(kind, values).items() if name.startswith(part)]
     return found
 
 

@@ -36,6 +36,10 @@ _NEEDS: dict[str, Values] = {
     "gateway.clientApiKeys.key": {"gateway.clientApiKeys.value": "k"},
     "gateway.test.key": {"gateway.test.existingSecret": "s"},
     "gateway.service.nodePort": {"gateway.service.type": "NodePort"},
+    "operator.networkPolicy": {"operator.networkPolicy.enabled": True},
+    "operator.serviceAccount.name": {"operator.serviceAccount.create": False},
+    "certManager": {"certManager.enabled": True},
+    "podMonitor": {"podMonitor.enabled": True},
 }
 #: Another value than the default, where its type alone does not tell one.
 _OTHERS: dict[str, Any] = {
@@ -50,6 +54,16 @@ _OTHERS: dict[str, Any] = {
     "gateway.config.logs.level": "debug",
     "gateway.config.logs.format": "text",
     "gateway.ports.traffic": 9090,
+    "gateway.drainPolicy.order": "OldestFirst",
+    "gateway.drainPolicy.maxDraining": 1,
+    "gateway.drainPolicy.evictions": "Allow",
+    "operator.image.digest": f"sha256:{'0' * 64}",
+    "operator.image.pullPolicy": "Always",
+    "operator.namespaces": ["team-a"],
+    "operator.allowedImages": ["registry.example/*"],
+    "operator.otlpEndpoint": "http://collector:4318",
+    "operator.logLevel": "debug",
+    "webhook.topologySpread.topologyKeys": ["rack"],
     "gateway.service.type": "LoadBalancer",
     "gateway.service.nodePort": 30000,
     "gateway.topologySpread.topologyKeys": ["rack"],
@@ -93,7 +107,9 @@ def test_every_value_has_a_comment_right_above_it() -> None:
     lines = (CHART / "values.yaml").read_text().splitlines()
     keys = [index for index, line in enumerate(lines) if re.match(r" *[A-Za-z]+:", line)]
     uncommented = [lines[index].strip() for index in keys if not lines[index - 1].strip().startswith("#")]
-    assert uncommented == ["requests:", "cpu: 100m", "memory: 128Mi", "limits:", "memory: 1Gi"]  # resources tells
+    process = ["requests:", "cpu: 50m", "memory: 192Mi", "limits:", "memory: 512Mi"]
+    gateway = ["requests:", "cpu: 100m", "memory: 128Mi", "limits:", "memory: 1Gi"]
+    assert uncommented == [*process, *process, *gateway]  # resources tells
     assert len(keys) > 80
 
 
@@ -107,8 +123,10 @@ def _described(schema: dict[str, Any], path: str = "") -> Iterator[str]:
 
 def test_the_schema_knows_every_value_and_no_other() -> None:
     known = set(_described(_SCHEMA)) - {"global"}  # helm's own, handed down to subcharts
-    optional = {f"gateway.resources.{key}" for key in ("requests", "limits", "claims")}
-    assert known - optional == set(_LEAVES) - {path for path in _LEAVES if path.startswith("gateway.resources.")}
+    resources = ("gateway.resources.", "operator.resources.", "webhook.resources.")  # Kubernetes' own
+    assert {path for path in known if not path.startswith(resources)} == {
+        path for path in _LEAVES if not path.startswith(resources)
+    }
 
 
 def test_the_schema_is_closed_wherever_it_names_keys() -> None:
@@ -239,6 +257,7 @@ def test_the_chart_lints_without_a_warning() -> None:
 
 
 def test_there_is_one_object_in_each_template() -> None:
+    components = ("access-", "crd-", "gateway-", "operator-", "podmonitor", "uninstall-", "webhook-")
     for template in (CHART / "templates").glob("*.yaml"):
         assert template.read_text().count("\nkind: ") == 1, template
-        assert template.name.startswith("gateway-"), template
+        assert template.name.startswith(components), template

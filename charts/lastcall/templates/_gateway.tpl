@@ -97,3 +97,19 @@ admin:
 {{- fail "gateway.service.nodePort needs gateway.service.type NodePort or LoadBalancer." -}}
 {{- end -}}
 {{- end -}}
+
+{{/* How the gateway may lose pods. */}}
+{{- define "lastcall.gateway.drainPolicySpec" -}}
+{{- $policy := .Values.gateway.drainPolicy -}}
+targetRef:
+  apiVersion: apps/v1
+  kind: Deployment
+  name: {{ include "lastcall.gateway.name" . }}
+order: {{ $policy.order }}
+{{- if not (kindIs "invalid" $policy.maxDraining) }}
+maxDraining: {{ $policy.maxDraining }}
+{{- end }}
+holdDeadlineSeconds: {{ $policy.holdDeadlineSeconds }}
+evictions: {{ $policy.evictions }}
+pollSeconds: {{ $policy.pollSeconds }}
+{{- end -}}

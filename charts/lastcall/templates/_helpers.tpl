@@ -41,12 +41,12 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end -}}
 
-{{/* What the restricted Pod Security standard asks of a pod. */}}
+{{/* What the restricted Pod Security standard asks of a pod that runs as this user. */}}
 {{- define "lastcall.podSecurityContext" -}}
 runAsNonRoot: true
-runAsUser: {{ .Values.gateway.runAsUser }}
-runAsGroup: {{ .Values.gateway.runAsUser }}
-fsGroup: {{ .Values.gateway.runAsUser }}
+runAsUser: {{ . }}
+runAsGroup: {{ . }}
+fsGroup: {{ . }}
 seccompProfile:
   type: RuntimeDefault
 {{- end -}}

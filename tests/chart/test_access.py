@@ -1,0 +1,188 @@
+"""Who may do what: every rule of the chart, in a table. A right more, or one less, is a change of this file."""
+
+from typing import Any
+
+import pytest
+
+from tests.chart.rendering import CHART, Values, named, objects
+
+_READ = ("get", "list", "watch")
+#: (groups, resources, names) of a rule, and its verbs, by the role's name without the release's.
+_RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
+    "operator": {
+        ("", "pods", ""): (*_READ, "patch", "delete"),
+        ("apps", "deployments replicasets statefulsets", ""): _READ,
+        ("", "services", ""): _READ,
+        ("policy", "poddisruptionbudgets", ""): _READ,
+        ("lastcall.dev", "drainpolicies streamproxies", ""): _READ,
+        ("lastcall.dev", "drainpolicies/status streamproxies/status", ""): ("get", "patch", "update"),
+        ("", "configmaps", ""): ("get", "create", "update", "patch", "delete"),
+        ("", "events", ""): ("create", "patch"),
+        ("apiextensions.k8s.io", "customresourcedefinitions", ""): _READ,
+    },
+    "operator-own": {
+        ("", "secrets", "lastcall-drain-key"): ("get",),
+        ("", "secrets", ""): ("create",),
+    },
+    "webhook": {
+        ("", "pods", ""): ("get", "list", "patch"),
+        ("apps", "deployments replicasets statefulsets", ""): ("get", "list"),
+        ("policy", "poddisruptionbudgets", ""): ("get", "list"),
+        ("lastcall.dev", "drainpolicies", ""): ("get", "list", "patch"),
+        ("lastcall.dev", "streamproxies", ""): ("get", "list"),
+        ("", "events", ""): ("create", "patch"),
+    },
+    "webhook-own": {
+        ("", "secrets", "lastcall-drain-key"): ("get",),
+        ("", "secrets", "lastcall-webhook-tls"): ("get", "update", "patch"),
+        ("", "secrets", ""): ("create",),
+    },
+    "webhook-authority": {
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("get", "patch"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "patch"),
+    },
+    "uninstall": {
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("get", "delete"),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "delete"),
+        ("", "pods", ""): ("get", "list", "patch"),
+        ("lastcall.dev", "drainpolicies streamproxies", ""): ("get", "list", "delete"),
+    },
+    "view": {("lastcall.dev", "drainpolicies streamproxies", ""): _READ},
+    "edit": {("lastcall.dev", "drainpolicies", ""): ("create", "delete", "deletecollection", "patch", "update")},
+    "admin": {("lastcall.dev", "streamproxies", ""): ("create", "delete", "deletecollection", "patch", "update")},
+}  # fmt: skip
+_EVERYTHING: Values = {
+    "operator.networkPolicy.enabled": True,
+    "podMonitor.enabled": True,
+    "gateway.networkPolicy.enabled": True,
+}
+
+
+def _roles(values: Values | None = None) -> dict[str, dict[str, Any]]:
+    found = [document for document in objects(values) if document["kind"] in {"ClusterRole", "Role"}]
+    return {document["metadata"]["name"].removeprefix("lastcall-"): document for document in found}
+
+
+def _table(role: dict[str, Any]) -> dict[tuple[str, str, str], tuple[str, ...]]:
+    table = {}
+    for rule in role["rules"]:
+        assert set(rule) <= {"apiGroups", "resources", "resourceNames", "verbs"}
+        key = tuple(" ".join(rule.get(part, [])) for part in ("apiGroups", "resources", "resourceNames"))
+        assert len(key) == 3
+        table[key] = tuple(rule["verbs"])
+    assert len(table) == len(role["rules"])
+    return table
+
+
+def test_the_rights_are_these_and_no_other() -> None:
+    assert {name: _table(role) for name, role in _roles(_EVERYTHING).items()} == _RULES
+
+
+def test_nothing_is_granted_by_a_star_and_no_secret_is_listed() -> None:
+    for role in _roles().values():
+        for rule in role["rules"]:
+            assert "*" not in [*rule["verbs"], *rule["resources"], *rule["apiGroups"]]
+            if "secrets" in rule["resources"]:
+                assert role["kind"] == "Role"
+                assert role["metadata"]["namespace"] == "llm"
+                assert not {"list", "watch", "delete"} & set(rule["verbs"])
+                assert rule["verbs"] == ["create"] or rule["resourceNames"]
+
+
+def test_every_rule_of_a_process_has_its_reason_above_it() -> None:
+    for template in (CHART / "templates").glob("*-*role*.yaml"):
+        lines = [line.strip() for line in template.read_text().splitlines()]
+        comments = [line for line in lines if line.startswith("#")]
+        rules = [line for line in lines if line.startswith("- apiGroups:")]
+        if rules:
+            assert comments, template.name
+        if template.name in {"operator-clusterrole.yaml", "webhook-clusterrole.yaml"}:
+            assert all(lines[lines.index(line) - 1].startswith("#") for line in rules), template.name
+            assert len(comments) > len(rules), template.name
+
+
+def _bindings(values: Values | None = None) -> set[tuple[str, str, str, str, str]]:
+    found = set()
+    for document in objects(values):
+        if document["kind"] in {"ClusterRoleBinding", "RoleBinding"}:
+            (subject,) = document["subjects"]
+            assert (subject["kind"], subject["namespace"]) == ("ServiceAccount", "llm")
+            role = document["roleRef"]
+            where = document["metadata"].get("namespace", "")
+            assert (document["kind"] == "RoleBinding") is bool(where)
+            found.add((document["kind"], where, role["kind"], role["name"], subject["name"]))
+    return found
+
+
+_ALWAYS = {
+    ("RoleBinding", "llm", "Role", "lastcall-operator-own", "lastcall-operator"),
+    ("RoleBinding", "llm", "Role", "lastcall-webhook-own", "lastcall-webhook"),
+    ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook-authority", "lastcall-webhook"),
+    ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall", "lastcall-uninstall"),
+}
+
+
+def test_by_default_the_rights_hold_in_the_whole_cluster() -> None:
+    assert _bindings() == _ALWAYS | {
+        ("ClusterRoleBinding", "", "ClusterRole", "lastcall-operator", "lastcall-operator"),
+        ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook", "lastcall-webhook"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "namespaces"),
+    [
+        pytest.param({}, {"team-a", "team-b", "llm"}, id="the gateway's own is among them"),
+        pytest.param({"gateway.drainPolicy.enabled": False}, {"team-a", "team-b"}, id="without the gateway's policy"),
+        pytest.param({"gateway.enabled": False}, {"team-a", "team-b"}, id="without a gateway"),
+    ],
+)
+def test_named_namespaces_bound_everything(values: Values, namespaces: set[str]) -> None:
+    values = {"operator.namespaces": ["team-a", "team-b"], **values}
+    assert _bindings(values) == _ALWAYS | {
+        ("RoleBinding", namespace, "ClusterRole", f"lastcall-{process}", f"lastcall-{process}")
+        for namespace in namespaces
+        for process in ("operator", "webhook")
+    }
+    for process in ("operator", "webhook"):
+        (container,) = named("Deployment", values)[process]["spec"]["template"]["spec"]["containers"]
+        watched = {flag.partition("=")[2] for flag in container["args"] if flag.startswith("--namespace=")}
+        assert watched == namespaces
+    for kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        for configuration in named(kind, values).values():
+            for webhook in configuration["webhooks"]:
+                _, only = webhook["namespaceSelector"]["matchExpressions"]
+                assert (only["operator"], set(only["values"])) == ("In", namespaces)
+
+
+def test_each_process_has_an_account_of_its_own_and_only_it_a_token() -> None:
+    accounts = named("ServiceAccount")
+    assert set(accounts) == {"operator", "webhook", "gateway"}  # and the uninstall's, while it runs
+    assert not any(account["automountServiceAccountToken"] for account in accounts.values())
+    for name, deployment in named("Deployment").items():
+        spec = deployment["spec"]["template"]["spec"]
+        assert spec["serviceAccountName"] == f"lastcall-{name}"
+        assert spec["automountServiceAccountToken"] is (name != "gateway")
+    mine = {"operator.serviceAccount.create": False, "operator.serviceAccount.name": "mine"}
+    assert set(named("ServiceAccount", mine)) == {"gateway"}
+    for process in ("operator", "webhook"):
+        assert named("Deployment", mine)[process]["spec"]["template"]["spec"]["serviceAccountName"] == "mine"
+
+
+def test_stream_proxies_are_written_by_admins_alone() -> None:
+    aggregated = {
+        name: {label.rpartition("-")[2] for label in role["metadata"]["labels"] if "aggregate-to-" in label}
+        for name, role in _roles().items()
+    }
+    assert {name: roles for name, roles in aggregated.items() if roles} == {
+        "view": {"view"},
+        "edit": {"edit", "admin"},
+        "admin": {"admin"},
+    }
+    assert not {"view", "edit", "admin"} & set(_roles({"operator.aggregateRoles": False}))
+
+
+def test_with_cert_manager_the_webhook_touches_neither_certificate_nor_configurations() -> None:
+    roles = _roles({"certManager.enabled": True})
+    assert "webhook-authority" not in roles
+    assert ("", "secrets", "lastcall-webhook-tls") not in _table(roles["webhook-own"])
