@@ -26,15 +26,16 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
     },
     "webhook": {
         ("", "pods", ""): ("get", "list", "patch"),
-        ("apps", "deployments replicasets statefulsets", ""): ("get", "list"),
-        ("policy", "poddisruptionbudgets", ""): ("get", "list"),
+        ("apps", "deployments replicasets statefulsets", ""): ("get",),
+        ("apps", "replicasets", ""): ("list",),
+        ("policy", "poddisruptionbudgets", ""): ("list",),
         ("lastcall.dev", "drainpolicies", ""): ("get", "list", "patch"),
-        ("lastcall.dev", "streamproxies", ""): ("get", "list"),
+        ("lastcall.dev", "streamproxies", ""): ("list",),
         ("", "events", ""): ("create", "patch"),
     },
     "webhook-own": {
         ("", "secrets", "lastcall-drain-key"): ("get",),
-        ("", "secrets", "lastcall-webhook-tls"): ("get", "update", "patch"),
+        ("", "secrets", "lastcall-webhook-tls"): ("get", "update"),
         ("", "secrets", ""): ("create",),
     },
     "webhook-authority": {

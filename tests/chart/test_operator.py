@@ -253,7 +253,7 @@ def test_the_uninstall_hook_removes_resources_only_when_their_definitions_go(kee
     (job,) = [document for document in objects({"crds.keep": keep}) if document["kind"] == "Job"]
     command, *flags = job["spec"]["template"]["spec"]["containers"][0]["args"]
     assert command == "uninstall"
-    assert ("--delete-resources" in flags) is removes
+    assert ("--remove-resources" in flags) is removes
     assert "--fullname=lastcall" in flags
 
 
