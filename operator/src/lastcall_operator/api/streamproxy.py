@@ -1,0 +1,332 @@
+"""StreamProxy: how the sidecars of some pods are made and configured.
+
+The source of its CRD (scripts/generate_crds.py). What a sidecar reads itself has the names, bounds and defaults of
+`lastcall-sidecar schema`; a test holds them equal.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+from msgspec import Meta, field
+
+from .schema import MAX_SECONDS, Part, SpecError, read
+from .selector import Selector
+
+MIB = 1024 * 1024
+DEFAULT_URLS = {"Anthropic": "https://api.anthropic.com", "OpenAI": "https://api.openai.com"}
+_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
+
+
+class Mode(StrEnum):
+    """Where the sidecar stands."""
+
+    INGRESS = "Ingress"
+    EGRESS = "Egress"
+    GATEWAY = "Gateway"
+
+
+class Provider(StrEnum):
+    """The protocol that the upstream speaks."""
+
+    ANTHROPIC = "Anthropic"
+    OPENAI = "OpenAI"
+    ANY = "Any"
+
+
+class PreStopPolicy(StrEnum):
+    """What becomes of an app's own preStop hook."""
+
+    REPLACE = "Replace"
+    KEEP = "Keep"
+
+
+class EgressWait(StrEnum):
+    """Whether an app in mode Egress waits for its own requests before its SIGTERM."""
+
+    NONE = "None"
+    UNTIL_IDLE = "UntilIdle"
+
+
+class LogLevel(StrEnum):
+    """The least important lines that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+SecretName = Annotated[
+    str, Meta(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", description="The Secret.")
+]
+SecretKey = Annotated[
+    str, Meta(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$", description="The key within the Secret.")
+]
+
+
+class ApiKeyRef(Part, frozen=True):
+    """A key of a Secret that holds the upstream's API key."""
+
+    name: SecretName
+    key: SecretKey = "api-key"
+
+
+class ApiKeysRef(Part, frozen=True):
+    """A key of a Secret that holds the clients' API keys."""
+
+    name: SecretName
+    key: SecretKey = "api-keys"
+
+
+class Upstream(Part, frozen=True):
+    """Where requests go."""
+
+    provider: Annotated[
+        Provider | None,
+        Meta(
+            description="The upstream's protocol: Anthropic, OpenAI, or Any for a pure relay. In mode Ingress always "
+            "Any, because the app's routes are its own; elsewhere Anthropic by default."
+        ),
+    ] = None
+    url: Annotated[
+        str | None,
+        Meta(
+            max_length=2048,
+            pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+            description="The upstream's base URL, http or https, without credentials, query or fragment. The default "
+            "is the provider's own API; required with provider Any; in mode Ingress it is the app's port.",
+        ),
+    ] = None
+    api_key_secret_ref: Annotated[
+        ApiKeyRef | None,
+        Meta(
+            description="The upstream's API key, which replaces the caller's credential. Mounted into the pod, read "
+            "there, rotated live. Without it the caller's own is passed on."
+        ),
+    ] = None
+    response_header_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_SECONDS, description="From the end of the upload to the head of the upstream's answer.")
+    ] = 600
+    connect_timeout_seconds: Annotated[
+        int,
+        Meta(ge=1, le=120, description="Until a connection to the upstream stands, name resolution and TLS included."),
+    ] = 10
+
+
+class Limits(Part, frozen=True):
+    """What one sidecar takes on, and how long it waits."""
+
+    max_concurrent: Annotated[
+        int, Meta(ge=0, le=100_000, description="Generations that run at a time; 0: unlimited.")
+    ] = 0
+    max_queued: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="Generations that may wait for a slot; the next one is refused.")
+    ] = 1000
+    queue_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="How long a generation may wait for a slot.")
+    ] = 30
+    first_event_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_SECONDS, description="From the head of a streamed answer to its first event.")
+    ] = 600
+    stall_timeout_seconds: Annotated[
+        int, Meta(ge=1, le=MAX_SECONDS, description="Between two reads from the upstream while it is waited for.")
+    ] = 300
+    write_stall_seconds: Annotated[
+        int, Meta(ge=1, le=3600, description="Without progress toward a client that does not read.")
+    ] = 60
+    max_duration_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_SECONDS,
+            description="The longest life of a request. Keep it below drain.ceilingSeconds, so that no drain has to "
+            "cut one.",
+        ),
+    ] = 1800
+    max_body_bytes: Annotated[
+        int, Meta(ge=1024, le=1024 * MIB, description="The largest request body on routes that are understood.")
+    ] = 64 * MIB
+    max_buffered_bytes: Annotated[
+        int, Meta(ge=1024, le=64 * 1024 * MIB, description="Request bodies in memory over all requests.")
+    ] = 256 * MIB
+
+
+class Streaming(Part, frozen=True):
+    """Streams toward the client."""
+
+    heartbeat_seconds: Annotated[
+        int, Meta(ge=1, le=300, description="A sign of life after so long without a byte to the client.")
+    ] = 15
+
+
+class Drain(Part, frozen=True):
+    """How a pod leaves."""
+
+    ceiling_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=MAX_SECONDS,
+            description="The longest that a leaving pod waits for what is in flight. The pod's grace period is made "
+            "long enough at injection.",
+        ),
+    ] = 1920
+    settle_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=300,
+            description="Quiet time after the last request before a pod counts as drained: endpoints lag behind.",
+        ),
+    ] = 5
+    pre_stop_policy: Annotated[
+        PreStopPolicy,
+        Meta(
+            description="What becomes of a preStop hook of the app's own: Replace (the app waits for the drain "
+            "instead; the old hook is kept in an annotation) or Keep (the app may go before its streams have ended)."
+        ),
+    ] = PreStopPolicy.REPLACE
+    egress_wait: Annotated[
+        EgressWait,
+        Meta(
+            description="In mode Egress: None (the app gets SIGTERM at once, the sidecar stays until the app is "
+            "gone) or UntilIdle (the app waits until nothing is in flight: for apps that do not handle SIGTERM)."
+        ),
+    ] = EgressWait.NONE
+
+
+class Auth(Part, frozen=True):
+    """Who may call."""
+
+    api_keys_secret_ref: Annotated[
+        ApiKeysRef | None,
+        Meta(
+            description="The API keys that clients must present: one a line, optionally `name: key`. Rotated live. "
+            "Without it everybody may call."
+        ),
+    ] = None
+
+
+class Sidecar(Part, frozen=True):
+    """The container."""
+
+    image: Annotated[
+        str, Meta(max_length=512, description="Its image; empty: the operator's default. May be restricted by it.")
+    ] = ""
+    resources: Annotated[
+        dict[str, Any],
+        Meta(
+            description="Its requests and limits, as in a pod; empty: 100m and 128Mi requested, 512Mi limit. A pod "
+            "whose own containers are Guaranteed stays so."
+        ),
+    ] = field(default_factory=dict)
+    log_level: Annotated[LogLevel, Meta(description="The least important lines that it logs.")] = LogLevel.INFO
+
+
+class StreamProxySpec(Part, frozen=True):
+    """What a StreamProxy asks for."""
+
+    selector: Annotated[
+        Selector,
+        Meta(description='Which pods, among those of its namespace that are labelled lastcall.dev/inject: "true".'),
+    ]
+    mode: Annotated[
+        Mode,
+        Meta(
+            description="Ingress: clients → sidecar → app in the pod. Egress: app → sidecar → remote upstream. "
+            "Gateway: the pod's only container runs the sidecar's image."
+        ),
+    ] = Mode.GATEWAY
+    app_port: Annotated[
+        int | str | None,
+        Meta(description="In mode Ingress: name or number of the app's port, whose name the sidecar takes over."),
+    ] = None
+    upstream: Annotated[Upstream, Meta(description="Where requests go.")] = field(default_factory=Upstream)
+    limits: Annotated[Limits, Meta(description="What one sidecar takes on, and how long it waits.")] = field(
+        default_factory=Limits
+    )
+    streaming: Annotated[Streaming, Meta(description="Streams toward the client.")] = field(default_factory=Streaming)
+    drain: Annotated[Drain, Meta(description="How a pod leaves.")] = field(default_factory=Drain)
+    auth: Annotated[Auth, Meta(description="Who may call.")] = field(default_factory=Auth)
+    sidecar: Annotated[Sidecar, Meta(description="The container.")] = field(default_factory=Sidecar)
+
+    @property
+    def provider(self) -> Provider:
+        """The upstream's protocol, with its default filled in."""
+        if self.mode is Mode.INGRESS:
+            return Provider.ANY
+        return self.upstream.provider or Provider.ANTHROPIC
+
+    @property
+    def upstream_url(self) -> str | None:
+        """The upstream's URL with its default filled in; None in mode Ingress, where it is each pod's own."""
+        if self.mode is Mode.INGRESS:
+            return None
+        return self.upstream.url or DEFAULT_URLS.get(self.provider.value)
+
+    @property
+    def drain_seconds(self) -> int:
+        """What a leaving pod may need: ceiling, settle time, and 30 s for everything around them."""
+        return self.drain.ceiling_seconds + self.drain.settle_seconds + EXIT_MARGIN_SECONDS
+
+
+#: What a pod's end needs beside ceiling and settle time: probes, hooks, the exit itself.
+EXIT_MARGIN_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class StreamProxy:
+    """A StreamProxy of the cluster. `created` is its creationTimestamp (RFC 3339)."""
+
+    name: str
+    namespace: str
+    uid: str
+    generation: int
+    created: str
+    spec: StreamProxySpec
+
+    @property
+    def age(self) -> tuple[str, str]:
+        """What orders StreamProxies of one pod: the oldest wins, and of two as old the first by name."""
+        return self.created, self.name
+
+
+def parse_stream_proxy(item: dict[str, Any]) -> StreamProxy:
+    """Read a StreamProxy.
+
+    Errors: SpecError.
+    """
+    metadata = item.get("metadata") or {}
+    spec = read(item.get("spec") or {}, StreamProxySpec)
+    _check(spec)
+    return StreamProxy(
+        name=str(metadata.get("name", "")),
+        namespace=str(metadata.get("namespace", "")),
+        uid=str(metadata.get("uid", "")),
+        generation=int(metadata.get("generation", 0)),
+        created=str(metadata.get("creationTimestamp", "")),
+        spec=spec,
+    )
+
+
+def _check(spec: StreamProxySpec) -> None:
+    """What a field alone cannot say. The CRD says the same to the API server."""
+    if spec.selector.empty:
+        raise SpecError("spec.selector must name a label: an empty one would mean every pod")
+    if spec.mode is Mode.INGRESS:
+        if spec.app_port in {None, ""}:
+            raise SpecError("spec.appPort is required in mode Ingress: the port that is taken over")
+        if spec.upstream.url is not None:
+            raise SpecError("spec.upstream.url must not be set in mode Ingress: it is the app's port")
+        if spec.upstream.provider not in {None, Provider.ANY}:
+            raise SpecError("spec.upstream.provider must be Any in mode Ingress: the app's routes are its own")
+    elif spec.app_port is not None:
+        raise SpecError(f"spec.appPort must not be set in mode {spec.mode}: only Ingress takes a port over")
+    if spec.upstream.provider is Provider.ANY and spec.upstream.url is None and spec.mode is not Mode.INGRESS:
+        raise SpecError("spec.upstream.url is required with provider Any")
+    if isinstance(spec.app_port, int) and not 1 <= spec.app_port <= 65535:
+        raise SpecError(f"spec.appPort must be a port from 1 to 65535 or a port's name, not {spec.app_port}")
+    if spec.drain.egress_wait is EgressWait.UNTIL_IDLE and spec.mode is not Mode.EGRESS:
+        raise SpecError("spec.drain.egressWait is for mode Egress")
