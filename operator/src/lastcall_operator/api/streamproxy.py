@@ -4,7 +4,6 @@ The source of its CRD (scripts/generate_crds.py). What a sidecar reads itself ha
 `lastcall-sidecar schema`; a test holds them equal.
 """
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,7 +15,6 @@ from .selector import Selector
 
 MIB = 1024 * 1024
 DEFAULT_URLS = {"Anthropic": "https://api.anthropic.com", "OpenAI": "https://api.openai.com"}
-_URL = re.compile(r"https?://[^\s/?#@]+(/[^\s?#]*)?")
 
 
 class Mode(StrEnum):
@@ -91,10 +89,8 @@ class Upstream(Part, frozen=True):
         ),
     ] = None
     url: Annotated[
-        str | None,
+        Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None,
         Meta(
-            max_length=2048,
-            pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
             description="The upstream's base URL, http or https, without credentials, query or fragment. The default "
             "is the provider's own API; required with provider Any; in mode Ingress it is the app's port.",
         ),
