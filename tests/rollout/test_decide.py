@@ -3,7 +3,7 @@
 import pytest
 from tests.rollout.views import draining, pod, snapshot, successor
 
-from lastcall_operator.rollout import DrainPod, DrainPolicy, Finished, Order, PodState, ReplacePod, Wait, plan
+from lastcall_operator.rollout import DrainPod, DrainPolicy, Finished, Order, PodState, ReplacePod, Wait, leases, plan
 
 NOW = 100.0
 
@@ -147,6 +147,36 @@ def decide(snap, now=NOW, **policy):
             id="not ready and silent: drained, never simply replaced",
         ),
         pytest.param(
+            snapshot(pod("a", 0), pod("b", None, ready=False, unreachable=True), draining("c", 3)),
+            {},
+            [("ReplacePod", "b")],
+            id="not ready and unreachable for long: replaced at once, whatever else moves",
+        ),
+        pytest.param(
+            snapshot(pod("a", 9), pod("b", None, unreachable=True)),
+            {},
+            [("DrainPod", "a")],
+            id="unreachable but ready: last in turn",
+        ),
+        pytest.param(
+            snapshot(pod("b", None, unreachable=True), successor("a")),
+            {},
+            [("DrainPod", "b")],
+            id="its turn comes: it is asked all the same",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", None, unreachable=True, removal_since=99.0)),
+            {},
+            [("ReplacePod", "b")],
+            id="and not waited for",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", None, unreachable=True, terminating=True)),
+            {},
+            [("Wait", ("b",))],
+            id="nor touched when it is ending",
+        ),
+        pytest.param(
             snapshot(pod("a", 0), pod("b", 0, ready=False)),
             {},
             [("ReplacePod", "b")],
@@ -201,6 +231,19 @@ def test_the_next_step(snap, policy, expected):
             ReplacePod("b", "held for 3600 s, with 3 in flight"),
             id="held too long",
         ),
+        pytest.param(
+            snapshot(pod("b", None, ready=False, unreachable=True)),
+            ReplacePod("b", "not ready, and its sidecar has not answered for long"),
+            id="broken",
+        ),
+        pytest.param(
+            snapshot(pod("b", 0, ready=False)), ReplacePod("b", "not ready, and nothing in flight"), id="useless"
+        ),
+        pytest.param(
+            snapshot(pod("b", None, removal_since=9.0, unreachable=True)),
+            ReplacePod("b", "its turn has come, and its sidecar has not answered for long"),
+            id="out of reach",
+        ),
         pytest.param(snapshot(successor("a")), Finished("all 1 pods are ready at revision 2"), id="over"),
     ],
 )
@@ -213,6 +256,30 @@ def test_waiting_for_several_names_them_all():
     assert plan(snap, DrainPolicy(max_draining=3), NOW) == (
         Wait("a finishes its streams: 1 in flight; b has nothing in flight and settles", ("a", "b")),
     )
+
+
+@pytest.mark.parametrize(
+    ("view", "kept"),
+    [
+        pytest.param(draining("a", 3), True, id="it drains"),
+        pytest.param(draining("a", 0, state=PodState.DRAINED), True, id="drained, and not ended yet"),
+        pytest.param(pod("a", 3, removal_since=0.0), True, id="told, and does not say so"),
+        pytest.param(pod("a", None, removal_since=0.0), True, id="told, and silent"),
+        pytest.param(pod("a", 3), False, id="it serves"),
+        pytest.param(draining("a", 3, terminating=True), False, id="it is ending"),
+        pytest.param(draining("a", 3, state=PodState.EXPIRED), False, id="past its ceiling"),
+        pytest.param(pod("a", None, state=PodState.GONE), False, id="it has ended"),
+        pytest.param(draining("a", 3, revision="2"), False, id="somebody else drains a new one"),
+    ],
+)
+def test_whose_lease_is_kept_up(view, kept):
+    assert leases(snapshot(view, pod("z", 3))) == (("a",) if kept else ())
+
+
+@pytest.mark.parametrize(("max_draining", "expected"), [(None, 1), (3, 3)], ids=["unset: one at a time", "set"])
+def test_a_stateful_set_rolled_on_delete_is_always_paced(max_draining, expected):
+    policy = DrainPolicy.on_delete(Order.OLDEST_FIRST, max_draining, 60.0)
+    assert policy == DrainPolicy(Order.OLDEST_FIRST, expected, 60.0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,17 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from tests.rollout.views import NEW, pod, pods, policies, snapshots
 
-from lastcall_operator.rollout import DrainPod, DrainPolicy, Finished, PodState, ReplacePod, Snapshot, Wait, plan
+from lastcall_operator.rollout import (
+    DrainPod,
+    DrainPolicy,
+    Finished,
+    PodState,
+    ReplacePod,
+    Snapshot,
+    Wait,
+    leases,
+    plan,
+)
 
 TIMES = st.floats(0, 300)
 
@@ -61,18 +71,20 @@ def test_a_pod_is_not_replaced_while_it_may_carry_streams(snap, policy, now):
         if isinstance(action, ReplacePod):
             view = by_name(snap)[action.pod]
             held = view.removal_since is not None and now - view.removal_since >= policy.hold_deadline_seconds
-            assert view.idle or view.state is PodState.EXPIRED or held
+            assert view.idle or view.state is PodState.EXPIRED or held or view.unreachable
 
 
 @given(snapshots(), policies(), TIMES)
 def test_unknown_is_never_idle(snap, policy, now):
-    """A silent pod is replaced after its deadline only, and drained after every pod that is known, however busy."""
+    """A silent pod is drained after every pod that is known, however busy, and replaced only after its deadline, or
+    when it has been unreachable for long and is not ready, or its turn has come.
+    """
     for action in plan(snap, policy, now):
         if not isinstance(action, DrainPod | ReplacePod) or by_name(snap)[action.pod].in_flight is not None:
             continue
         silent = by_name(snap)[action.pod]
         if isinstance(action, ReplacePod):
-            assert silent.removal_since is not None
+            assert silent.removing or (silent.unreachable and not silent.ready)
             continue
         left = {view.name for view in snap.pods if snap.outdated(view) and not view.removing}
         left -= {step.pod for step in plan(snap, policy, now) if isinstance(step, DrainPod | ReplacePod)}
@@ -89,6 +101,17 @@ def test_an_idler_outdated_pod_goes_before_a_busier_one(loads, max_draining):
     assert len(chosen) == min(max_draining, len(loads))
     assert [load[name] for name in chosen] == sorted(load[name] for name in chosen)
     assert max(load[name] for name in chosen) <= min((load[name] for name in left), default=endless)
+
+
+@given(pods(), policies(), TIMES)
+def test_a_drain_is_kept_up_exactly_while_an_outdated_pod_waits_for_its_end(views, policy, now):
+    snap = Snapshot(NEW, len(views), tuple(views))
+    kept = set(leases(snap))
+    for action in plan(snap, policy, now):
+        assert not (isinstance(action, DrainPod) and action.pod in kept), "it is told to drain once"
+    for view in views:
+        over = view.terminating or view.state in {PodState.GONE, PodState.EXPIRED}
+        assert (view.name in kept) == (snap.outdated(view) and view.removing and not over)
 
 
 @given(pods(), policies(), TIMES)

@@ -46,6 +46,7 @@ def pod_views(draw, name="p-0"):
         oldest_request_seconds=draw(st.none() | st.floats(0, 100)) if in_flight else None,
         removal_since=draw(st.none() | st.floats(0, 100)) if state is not PodState.SERVING else None,
         terminating=draw(st.booleans()) and draw(st.booleans()),
+        unreachable=state is None and draw(st.booleans()),
     )
 
 

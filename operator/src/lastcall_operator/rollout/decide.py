@@ -4,7 +4,7 @@ Level-based: there is no memory of what was asked before. A planner that starts 
 where the last one stopped, and asking twice changes nothing. The order of things is that of this file:
 
 1. What has nothing left to lose is replaced at once: outdated pods whose drain is over, whose hold has run out, or
-   which are not ready and known to be idle.
+   which are not ready and known to be idle, or have not been reachable for long.
 2. The next pods in order begin to drain, as long as no more than `max_draining` pods are on the way: draining,
    ending, or not ready yet in their new life.
 3. Otherwise it waits, and says for whom.
@@ -27,6 +27,22 @@ def plan(snapshot: Snapshot, policy: DrainPolicy, now: float) -> tuple[Action, .
     return actions or (_rest(snapshot),)
 
 
+def leases(snapshot: Snapshot) -> tuple[str, ...]:
+    """Name the outdated pods whose drain is to be kept up, for those who drain by leases: a lease ends by itself.
+
+    They have been told to drain and have not been told to end. One that does not say so (its lease ran out, or never
+    came) is among them.
+    """
+    return tuple(
+        pod.name
+        for pod in snapshot.pods
+        if snapshot.outdated(pod)
+        and pod.removing
+        and not pod.terminating
+        and pod.state not in {PodState.GONE, PodState.EXPIRED}
+    )
+
+
 def _replacements(outdated: list[PodView], policy: DrainPolicy, now: float) -> list[ReplacePod]:
     """Find the outdated pods that nothing speaks for any more."""
     found = []
@@ -46,10 +62,19 @@ def _why_replace(pod: PodView, policy: DrainPolicy, now: float) -> str | None:
     if pod.state is PodState.DRAINED and pod.idle:
         return "drained: nothing in flight, and quiet since"
     if not pod.removing:
-        return "not ready, and nothing in flight" if not pod.ready and pod.idle else None
+        return None if pod.ready else _why_replace_unready(pod)
+    if pod.unreachable:
+        return "its turn has come, and its sidecar has not answered for long"
     if pod.removal_since is not None and now - pod.removal_since >= policy.hold_deadline_seconds:
         return f"held for {policy.hold_deadline_seconds:.0f} s, with {_load(pod)}"
     return None
+
+
+def _why_replace_unready(pod: PodView) -> str | None:
+    """Say why a pod that serves nobody new need not even drain; None when it has streams to finish first."""
+    if pod.idle:
+        return "not ready, and nothing in flight"
+    return "not ready, and its sidecar has not answered for long" if pod.unreachable else None
 
 
 def _drains(

@@ -42,6 +42,8 @@ class PodView:
     removal_since: float | None = None
     #: its end has begun (a deletion timestamp, a SIGTERM) and cannot be taken back
     terminating: bool = False
+    #: its sidecar has been silent for so many polls that it is no longer waited for; it is still not taken for idle
+    unreachable: bool = False
 
     @property
     def idle(self) -> bool:
