@@ -9,13 +9,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import structlog
 
 from lastcall_operator.errors import ApiError, ConflictError
 
-from .api import Api
+from .api import Api, Object
 from .resources import EVENTS
 
 #: The same sentence is counted again only after this many seconds: controllers ask again within milliseconds.
@@ -41,7 +41,7 @@ class About:
     uid: str
 
     @classmethod
-    def of(cls, obj: dict[str, Any], *, api_version: str = "", kind: str = "") -> Self:
+    def of(cls, obj: Object, *, api_version: str = "", kind: str = "") -> Self:
         """Of an object; items of a LIST have no kind of their own, so it is given."""
         metadata = obj["metadata"]
         return cls(
@@ -55,7 +55,7 @@ class About:
 
 @dataclass(slots=True)
 class _Said:
-    message: str
+    same: str
     at: float
     count: int
 
@@ -67,33 +67,46 @@ class Events:
         self._api, self._clock, self._instance = api, clock, instance or "lastcall"
         self._said: OrderedDict[tuple[str, str], _Said] = OrderedDict()
 
-    async def post(self, about: About, reason: str, message: str, *, warning: bool = False, once: bool = False) -> None:
-        """Say it. `once`: never again for this object, whoever else has said it; otherwise it is counted."""
+    async def post(
+        self,
+        about: About,
+        reason: str,
+        message: str,
+        *,
+        warning: bool = False,
+        once: bool = False,
+        identity: str | None = None,
+    ) -> None:
+        """Say it. `once`: never again for this object, whoever else has said it; otherwise it is counted.
+
+        What is the same is told by `identity`, which is the message where none is given.
+        """
+        same = message if identity is None else identity
         now = self._clock()
         said = self._said.get((about.uid, reason))
         if said is not None:
-            quiet = QUIET_SECONDS if said.message == message else PACE_SECONDS
-            if (once and said.message == message) or (not once and now - said.at < quiet):
+            quiet = QUIET_SECONDS if said.same == same else PACE_SECONDS
+            if (once and said.same == same) or (not once and now - said.at < quiet):
                 return
-        count = 1 if said is None or said.message != message else said.count + 1
-        self._said[about.uid, reason] = _Said(message, now, count)
+        count = 1 if said is None or said.same != same else said.count + 1
+        self._said[about.uid, reason] = _Said(same, now, count)
         self._said.move_to_end((about.uid, reason))
         while len(self._said) > REMEMBERED:
             self._said.popitem(last=False)
         try:
-            await self._send(about, reason, message[:_MESSAGE_CHARS], warning=warning, count=count, once=once, now=now)
+            name = event_name(about, reason, same)
+            body = self._body(about, name, reason, message[:_MESSAGE_CHARS], warning=warning)
+            await self._send(body, count=count, once=once, now=now)
         except ApiError as error:
             log.warning("event.lost", reason=reason, about=f"{about.kind}/{about.name}", error=str(error))
 
-    async def _send(
-        self, about: About, reason: str, message: str, *, warning: bool, count: int, once: bool, now: float
-    ) -> None:
+    async def _send(self, body: Object, *, count: int, once: bool, now: float) -> None:
+        namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        name = event_name(about, reason, message)
         if count == 1:
             try:
                 await self._api.create(
-                    EVENTS, about.namespace, self._body(about, name, reason, message, stamp, warning=warning)
+                    EVENTS, namespace, {**body, "count": 1, "firstTimestamp": stamp, "lastTimestamp": stamp}
                 )
             except ConflictError:
                 if once:
@@ -101,9 +114,9 @@ class Events:
                 count = 2  # said before our time: its count is not known, but that it is not the first
             else:
                 return
-        await self._api.patch(EVENTS, about.namespace, name, {"count": count, "lastTimestamp": stamp})
+        await self._api.patch(EVENTS, namespace, name, {"count": count, "lastTimestamp": stamp})
 
-    def _body(self, about: About, name: str, reason: str, message: str, stamp: str, *, warning: bool) -> dict[str, Any]:
+    def _body(self, about: About, name: str, reason: str, message: str, *, warning: bool) -> Object:
         return {
             "metadata": {"name": name, "namespace": about.namespace},
             "involvedObject": {
@@ -116,16 +129,13 @@ class Events:
             "reason": reason,
             "message": message,
             "type": "Warning" if warning else "Normal",
-            "count": 1,
-            "firstTimestamp": stamp,
-            "lastTimestamp": stamp,
             "source": {"component": "lastcall"},
             "reportingComponent": "lastcall.dev/operator",
             "reportingInstance": self._instance,
         }
 
 
-def event_name(about: About, reason: str, message: str) -> str:
+def event_name(about: About, reason: str, same: str) -> str:
     """The name of an event, at most 253 characters: the object's, and a hash of what is said."""
-    said = hashlib.sha256(f"{about.uid}\0{reason}\0{message}".encode()).hexdigest()[:16]
+    said = hashlib.sha256(f"{about.uid}\0{reason}\0{same}".encode()).hexdigest()[:16]
     return f"{about.name[:230]}.{said}"

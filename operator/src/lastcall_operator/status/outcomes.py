@@ -70,15 +70,23 @@ def outcome(track: Track, now: float) -> Outcome:
 def started(track: Track) -> Happened:
     """The event of its beginning."""
     load = "its sidecar does not answer" if track.last is None else f"{track.last.in_flight} in flight"
-    return Happened(Reason.DRAIN_STARTED, f"{track.pod} drains: {load}", once=True)
+    return Happened(Reason.DRAIN_STARTED, f"{track.pod} drains: {load}", once=True, identity=track.uid)
 
 
 def ended(found: Outcome) -> Happened:
     """The event of its end."""
     if not found.seen:
         message = f"{found.pod} is gone after {found.seconds:.0f} s; its sidecar never said what it carried"
-        return Happened(Reason.DRAIN_FINISHED, message, warning=True, once=True)
+        return Happened(Reason.DRAIN_FINISHED, message, warning=True, once=True, identity=found.uid)
     streams = f"{counted(found.finished, 'stream')} finished, {found.dropped} dropped, in {found.seconds:.0f} s"
     if found.expired:
-        return Happened(Reason.DRAIN_EXPIRED, f"{found.pod} did not finish: {streams}", warning=True, once=True)
-    return Happened(Reason.DRAIN_FINISHED, f"{found.pod} has drained: {streams}", warning=found.dropped > 0, once=True)
+        return Happened(
+            Reason.DRAIN_EXPIRED, f"{found.pod} did not finish: {streams}", warning=True, once=True, identity=found.uid
+        )
+    return Happened(
+        Reason.DRAIN_FINISHED,
+        f"{found.pod} has drained: {streams}",
+        warning=found.dropped > 0,
+        once=True,
+        identity=found.uid,
+    )

@@ -104,23 +104,20 @@ def progress_deadline_needed(pods: Sequence[Pod]) -> int:
 
 
 def _row(pod: Pod, readings: Readings) -> dict[str, Any]:
-    reading = readings.get(pod.uid)
-    gauge = None if reading is None else reading.gauge
-    row: dict[str, Any] = {"name": pod.name, "revision": pod.revision}
-    row["inFlight"] = 0 if gauge is None else gauge.in_flight
-    row["state"] = _state(pod, readings)
-    if gauge is not None and gauge.oldest_request_seconds is not None:
-        row["oldestRequestSeconds"] = int(gauge.oldest_request_seconds)
+    row: dict[str, Any] = {"name": pod.name, "revision": pod.revision, "state": _state(pod, readings)}
+    gauge = None if (reading := readings.get(pod.uid)) is None else reading.now
+    if gauge is not None:
+        row["inFlight"] = gauge.in_flight
+        if gauge.oldest_request_seconds is not None:
+            row["oldestRequestSeconds"] = int(gauge.oldest_request_seconds)
     return row
 
 
 def _state(pod: Pod, readings: Readings) -> str:
     reading = readings.get(pod.uid)
-    if reading is None or reading.unknown or reading.gauge is None:
-        return "Unknown"
-    if pod.deleted is not None and reading.gauge.state == "serving":
-        return "Draining"
-    return reading.gauge.state.capitalize()
+    if reading is None or reading.now is None:
+        return "silent"
+    return "draining" if pod.deleted is not None and not reading.now.draining else reading.now.state
 
 
 def _unsettled(view: PolicyView) -> bool:
@@ -206,6 +203,6 @@ def scale(view: PolicyView) -> Mapping[str, int]:
     """What the metrics count: pods by state."""
     found: dict[str, int] = {}
     for pod in view.pods:
-        state = _state(pod, view.readings).lower()
+        state = _state(pod, view.readings)
         found[state] = found.get(state, 0) + 1
     return found

@@ -15,6 +15,8 @@ _LAST_PORT = 65535
 #: Why a container waits, if that will not mend by waiting.
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
+#: Where the injection tells a sidecar the app's address, by environment.
+_UPSTREAM = "LASTCALL_UPSTREAM__URL"
 _NEWEST = "deployment.kubernetes.io/revision"
 
 
@@ -64,8 +66,10 @@ class Pod:
     waiting: tuple[Waiting, ...]
     #: it has been placed, and its containers wait to be created: volumes or secrets may be missing
     creating: bool
-    #: names and numbers of the app containers' ports
-    app_ports: tuple[tuple[str, int], ...]
+    #: the app's port behind its sidecar; None: the sidecar stands before no app
+    app_port: int | None
+    #: number of each port's name, as Services find it: the containers' before the sidecars'
+    ports: Mapping[str, int]
     notes: tuple[Note, ...]
     held_since: float | None
     asked_again: float | None
@@ -145,7 +149,8 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         proxy=annotations.get(names.STREAM_PROXY),
         waiting=tuple(_waiting(containers)),
         creating=_creating(status, containers),
-        app_ports=tuple(_ports(spec)),
+        app_port=_app_port(spec),
+        ports=_ports(spec),
         notes=notes_of(annotations.get(names.NOTES)),
         held_since=seconds(annotations.get(names.HELD_SINCE)),
         asked_again=seconds(annotations.get(names.ASK_AGAIN)),
@@ -239,10 +244,20 @@ def _creating(status: Mapping[str, Any], containers: list[dict[str, Any]]) -> bo
     )
 
 
-def _ports(spec: Mapping[str, Any]) -> list[tuple[str, int]]:
-    return [
-        (port.get("name", ""), int(port["containerPort"]))
-        for container in spec.get("containers") or []
-        if container.get("name") != names.SIDECAR_CONTAINER
-        for port in container.get("ports") or []
-    ]
+def _app_port(spec: Mapping[str, Any]) -> int | None:
+    for container in spec.get("initContainers") or []:
+        if container.get("name") == names.SIDECAR_CONTAINER:
+            for variable in container.get("env") or []:
+                port = str(variable.get("value", "")).rpartition(":")[2]
+                if variable.get("name") == _UPSTREAM and port.isdigit():
+                    return int(port)
+    return None
+
+
+def _ports(spec: Mapping[str, Any]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
+        for port in container.get("ports") or []:
+            if port.get("name"):
+                found.setdefault(port["name"], int(port["containerPort"]))
+    return found

@@ -49,7 +49,12 @@ def roll_up(
         current = {"revision": scene.revision, "startedAt": stamp(now), "streamsFinished": 0, "dropped": 0}
         older = counted(len(scene.older), "pod")
         happened.append(
-            Happened(Reason.ROLLOUT_STARTED, f"revision {scene.revision} replaces {older} of another", once=True)
+            Happened(
+                Reason.ROLLOUT_STARTED,
+                f"revision {scene.revision} replaces {older} of another",
+                once=True,
+                identity=scene.revision + current["startedAt"],
+            )
         )
     if current.get("finishedAt"):
         return current, []
@@ -75,4 +80,10 @@ def stamp(now: float) -> str:
 def _finished(rollout: Mapping[str, Any]) -> Happened:
     streams = f"{counted(rollout['streamsFinished'], 'stream')} finished, {rollout['dropped']} dropped"
     message = f"revision {rollout['revision']} is everywhere: {streams}"
-    return Happened(Reason.ROLLOUT_FINISHED, message, warning=rollout["dropped"] > 0, once=True)
+    return Happened(
+        Reason.ROLLOUT_FINISHED,
+        message,
+        warning=rollout["dropped"] > 0,
+        once=True,
+        identity=rollout["revision"] + rollout["startedAt"],
+    )

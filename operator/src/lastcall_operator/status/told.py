@@ -31,6 +31,8 @@ class Happened:
     message: str
     warning: bool = False
     once: bool = False
+    #: what makes it the same event when numbers in the message differ
+    identity: str | None = None
 
 
 def risen(told: Iterable[Told], conditions: Iterable[Mapping[str, Any]]) -> list[Told]:

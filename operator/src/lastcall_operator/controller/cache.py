@@ -1,0 +1,114 @@
+"""What the watches have seen, as the reconcilers ask for it. kopf keeps the indexes; tests give plain dictionaries."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from lastcall_operator.status.records import Pod, Service, Workload
+
+Key = tuple[str, ...]
+Object = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """Indexes: key to records. The keys are made by the functions below, and by nobody else."""
+
+    pods: Mapping[Key, Collection[Pod]] = field(default_factory=dict)
+    workloads: tuple[Mapping[Key, Collection[Workload]], ...] = ()
+    services: Mapping[Key, Collection[Service]] = field(default_factory=dict)
+    proxies: Mapping[Key, Collection[Object]] = field(default_factory=dict)
+    policies: Mapping[Key, Collection[Object]] = field(default_factory=dict)
+
+    def pod(self, namespace: str, name: str) -> Pod | None:
+        """A pod with a sidecar."""
+        return _one(self.pods, ("name", namespace, name))
+
+    def pods_of_proxy(self, namespace: str, proxy: str) -> list[Pod]:
+        """The pods whose sidecar a StreamProxy configures."""
+        return list(self.pods.get(("proxy", namespace, proxy), ()))
+
+    def pods_in(self, namespace: str) -> list[Pod]:
+        """All pods with a sidecar in a namespace."""
+        return list(self.pods.get(("namespace", namespace), ()))
+
+    def pods_of(self, workload: Workload) -> list[Pod]:
+        """The pods of a workload that have a sidecar."""
+        owners = [workload.uid, *(each.uid for each in self.sets_of(workload))]
+        return [pod for owner in owners for pod in self.pods.get(("owner", owner), ())]
+
+    def sets_of(self, workload: Workload) -> list[Workload]:
+        """A Deployment's ReplicaSets."""
+        if workload.kind != "Deployment":
+            return []
+        return [each for index in self.workloads for each in index.get(("owner", workload.uid), ())]
+
+    def revision(self, workload: Workload) -> str:
+        """The revision that a workload wants; empty when it is not known, or has none."""
+        if workload.kind == "ReplicaSet":
+            return ""
+        if workload.kind == "Deployment":
+            newest = max(self.sets_of(workload), key=lambda each: each.sequence, default=None)
+            return newest.revision if newest is not None and workload.observed else ""
+        return workload.revision if workload.observed else ""
+
+    def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """A workload by its name."""
+        return next((found for index in self.workloads if (found := _one(index, (kind, namespace, name)))), None)
+
+    def owners(self, pod: Pod) -> Iterator[Workload]:
+        """The workloads that a pod belongs to: the nearest first."""
+        nearest = self.workload(pod.namespace, pod.owner_kind, pod.owner_name)
+        if nearest is not None:
+            yield nearest
+            if nearest.owner_name and (above := self.workload(pod.namespace, "Deployment", nearest.owner_name)):
+                yield above
+
+    def proxy(self, namespace: str, name: str) -> Object | None:
+        """A StreamProxy."""
+        return _one(self.proxies, ("name", namespace, name))
+
+    def proxies_in(self, namespace: str) -> list[Object]:
+        """The StreamProxies of a namespace."""
+        return list(self.proxies.get(("namespace", namespace), ()))
+
+    def policy(self, namespace: str, name: str) -> Object | None:
+        """A DrainPolicy."""
+        return _one(self.policies, ("name", namespace, name))
+
+    def policies_in(self, namespace: str) -> list[Object]:
+        """The DrainPolicies of a namespace."""
+        return list(self.policies.get(("namespace", namespace), ()))
+
+    def services_in(self, namespace: str) -> list[Service]:
+        """The Services of a namespace."""
+        return list(self.services.get(("namespace", namespace), ()))
+
+
+def pod_keys(pod: Pod) -> dict[Key, Pod]:
+    """Where a pod is found."""
+    keys: list[Key] = [("name", pod.namespace, pod.name), ("namespace", pod.namespace), ("owner", pod.owner)]
+    if pod.proxy is not None:
+        keys.append(("proxy", pod.namespace, pod.proxy))
+    return dict.fromkeys(keys, pod)
+
+
+def workload_keys(workload: Workload) -> dict[Key, Workload]:
+    """Where a workload is found."""
+    keys: list[Key] = [(workload.kind, workload.namespace, workload.name)]
+    if workload.owner:
+        keys.append(("owner", workload.owner))
+    return dict.fromkeys(keys, workload)
+
+
+def object_keys(body: Object) -> dict[Key, Object]:
+    """Where one of our own resources is found."""
+    metadata = body["metadata"]
+    return dict.fromkeys(
+        [("name", metadata["namespace"], metadata["name"]), ("namespace", metadata["namespace"])], body
+    )
+
+
+def _one(index: Mapping[Key, Collection[T]], key: Key) -> T | None:
+    return next(iter(index.get(key, ())), None)

@@ -1,0 +1,226 @@
+"""One DrainPolicy, looked at anew: what its workload's pods carry, what is told of it, which marks come off."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_policy
+from lastcall_operator.api.schema import SpecError
+from lastcall_operator.cluster.events import About
+from lastcall_operator.cluster.resources import DRAIN_POLICIES
+from lastcall_operator.rollout import DrainPolicy, Order
+from lastcall_operator.status.marks import ask_again, clean
+from lastcall_operator.status.networks import likely
+from lastcall_operator.status.outcomes import Track
+from lastcall_operator.status.policies import PolicyView, at_rest, conditions, moves, rows, scale, unreachable
+from lastcall_operator.status.readings import Readings, in_flight
+from lastcall_operator.status.records import Pod, Workload, seconds
+from lastcall_operator.status.rollouts import Scene, roll_up, stamp
+from lastcall_operator.status.told import Happened, Told, risen
+
+from .cache import Cache, Object
+from .drains import Drains, PolicyKey
+from .gauges import Gauges
+from .metrics import Metrics
+from .rollouts import OnDelete
+from .traces import Traces
+from .writes import Writes, about_ours, about_workload
+
+#: While something moves.
+FAST_SECONDS = 1.0
+#: A policy that has no effect is looked at this often; events wake it anyway.
+IDLE_SECONDS = 30.0
+#: Conditions whose rising is told as a warning.
+_WARNINGS = frozenset({"Conflicted", "Unreachable", "Stalled", "ProgressDeadlineTooShort"})
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What may be forgotten at any time: the worst that happens is that something is done a little later."""
+
+    rested_since: float | None = None
+    going: frozenset[str] = frozenset()
+    #: UIDs of pods that the workload's own controller asked for
+    theirs: set[str] = field(default_factory=set)
+
+
+class Policies:
+    """The reconciler of DrainPolicies."""
+
+    def __init__(
+        self,
+        cache: Callable[[], Cache],
+        gauges: Gauges,
+        writes: Writes,
+        drains: Drains,
+        on_delete: OnDelete,
+        metrics: Metrics,
+        traces: Traces,
+    ) -> None:
+        self._cache, self._gauges, self._writes, self._drains = cache, gauges, writes, drains
+        self._on_delete, self._metrics, self._traces = on_delete, metrics, traces
+        self._memories: dict[PolicyKey, _Memory] = {}
+
+    async def step(self, key: PolicyKey) -> float | None:
+        """Look at one policy; seconds until the next look, None when it is gone."""
+        obj = self._cache().policy(*key)
+        if obj is None:
+            self._memories.pop(key, None)
+            self._metrics.pods(key, None)
+            return None
+        try:
+            policy = parse_drain_policy(dict(obj))
+        except SpecError as error:
+            return await self._mistaken(obj, str(error))
+        view = self._view(policy)
+        if view.workload is None or view.older is not None:
+            self._metrics.pods(key, None)
+            await self._write(obj, view, {"inFlight": 0, "pods": []}, policy.spec.poll_seconds)
+            return IDLE_SECONDS
+        return await self._govern(key, obj, policy, view, view.workload)
+
+    async def _govern(
+        self, key: PolicyKey, obj: Object, policy: DrainPolicyObject, view: PolicyView, workload: Workload
+    ) -> float:
+        memory = self._memories.setdefault(key, _Memory())
+        pause = FAST_SECONDS if self._moved(view) else float(policy.spec.poll_seconds)
+        readings = await self._gauges.fresh(view.pods, pause * 0.9)
+        view = _with(view, readings, await self._network(policy.namespace, view.pods, readings))
+        rolling = False
+        if workload.on_delete and workload.observed and workload.revision:
+            rolling = await self._on_delete.step(workload, _planned(policy, workload))
+        values, happened = self._roll_up(key, obj, view, readings)
+        await self._write(obj, view, values, float(policy.spec.poll_seconds), happened)
+        await self._marks(policy, view, memory)
+        self._metrics.pods(key, scale(view))
+        return FAST_SECONDS if rolling or moves(view) else float(policy.spec.poll_seconds)
+
+    def _moved(self, view: PolicyView) -> bool:
+        known = {pod.uid: found for pod in view.pods if (found := self._gauges.known(pod.uid)) is not None}
+        return moves(_with(view, known, None))
+
+    def _view(self, policy: DrainPolicyObject) -> PolicyView:
+        cache, spec = self._cache(), policy.spec
+        kind, name = spec.target_ref.kind.value, spec.target_ref.name
+        workload = cache.workload(policy.namespace, kind, name)
+        return PolicyView(
+            kind=kind,
+            name=name,
+            workload=workload,
+            pods=() if workload is None else tuple(cache.pods_of(workload)),
+            readings={},
+            revision="" if workload is None else cache.revision(workload),
+            paced=spec.max_draining is not None,
+            hold_deadline_seconds=float(spec.hold_deadline_seconds),
+            older=older(policy, cache.policies_in(policy.namespace)),
+        )
+
+    def _roll_up(
+        self, key: PolicyKey, obj: Object, view: PolicyView, readings: Readings
+    ) -> tuple[Object, list[Happened]]:
+        now = self._writes.clock()
+        followed: list[Track] = [each for each in self._drains.followed(key) if each.revision != view.revision]
+        replicas = 0 if view.workload is None else view.workload.replicas
+        scene = Scene(view.revision, replicas, view.pods, len(followed))
+        before = self._writes.status_of(obj).get("rollout")
+        rollout, happened = roll_up(before, scene, readings, self._drains.outcomes(key), now)
+        values: dict[str, Any] = {"inFlight": in_flight(view.pods, readings), "pods": rows(view.pods, readings)}
+        if rollout is not None:
+            values["rollout"] = rollout
+            if rollout.get("finishedAt") and not (before or {}).get("finishedAt") and view.workload is not None:
+                self._finished(view.workload, rollout, now)
+        return values, happened
+
+    def _finished(self, workload: Workload, rollout: Mapping[str, Any], now: float) -> None:
+        took = now - (seconds(rollout.get("startedAt")) or now)
+        self._metrics.rolled(dropped=rollout["dropped"])
+        self._traces.rolled(
+            workload.name, (workload.uid, rollout["revision"]), took, rollout["streamsFinished"], rollout["dropped"]
+        )
+
+    async def _write(
+        self, obj: Object, view: PolicyView, values: Object, pace: float, happened: Iterable[Happened] = ()
+    ) -> None:
+        told = conditions(view, self._writes.clock())
+        rises = warnings(risen(told, self._writes.status_of(obj).get("conditions") or []))
+        await self._writes.status(DRAIN_POLICIES, obj, told, dict(values), pace)
+        abouts: list[About] = [about_ours(obj, "DrainPolicy")]
+        await self._writes.tell(abouts[0], [*rises, *happened])
+        if view.workload is not None:
+            await self._writes.tell(about_workload(view.workload), happened)
+
+    async def _mistaken(self, obj: Object, mistake: str) -> float:
+        told = [Told("Accepted", False, "Invalid", mistake)]
+        await self._writes.status(DRAIN_POLICIES, obj, told, {"inFlight": 0, "pods": []}, IDLE_SECONDS)
+        return IDLE_SECONDS
+
+    async def _network(self, namespace: str, pods: Sequence[Pod], readings: Readings) -> str | None:
+        if not unreachable(pods, readings, None).status:
+            return None
+        found = await self._writes.network_policies(namespace)
+        return likely(found, pods[0].labels, {pod.port for pod in pods})
+
+    async def _marks(self, policy: DrainPolicyObject, view: PolicyView, memory: _Memory) -> None:
+        now, deadline = self._writes.clock(), float(policy.spec.hold_deadline_seconds)
+        workload = view.workload
+        if workload is None:
+            return
+        going = frozenset(pod.uid for pod in view.pods if pod.deleted is not None)
+        if not at_rest(view):
+            memory.rested_since = None
+            if _surplus(view, workload):
+                memory.theirs |= {pod.uid for pod in view.pods if pod.held_since is not None}
+        elif memory.rested_since is None:
+            memory.rested_since = now
+        gone = memory.going - {pod.uid for pod in view.pods}
+        memory.going, memory.theirs = going, memory.theirs & {pod.uid for pod in view.pods}
+        rested = 0.0 if memory.rested_since is None else now - memory.rested_since
+        touches = clean(
+            view.pods, now, rested_seconds=rested, deadline_seconds=deadline, theirs=frozenset(memory.theirs)
+        )
+        if not workload.on_delete:
+            touches += ask_again(
+                view.pods,
+                view.readings,
+                now,
+                stamp(now),
+                freed=bool(gone),
+                max_draining=policy.spec.busy_limit(workload.replicas),
+                deadline_seconds=deadline,
+            )
+        await self._writes.touch(policy.namespace, touches)
+
+
+def older(policy: DrainPolicyObject, others: Iterable[Object]) -> str | None:
+    """The oldest policy of the same workload, if it is another one; ties go by name."""
+    target = (policy.spec.target_ref.kind.value, policy.spec.target_ref.name)
+    rivals = [policy.age]
+    for other in others:
+        reference = (other.get("spec") or {}).get("targetRef") or {}
+        if (reference.get("kind"), reference.get("name")) == target:
+            rivals.append((other["metadata"].get("creationTimestamp", ""), other["metadata"]["name"]))
+    oldest = min(rivals)[1]
+    return None if oldest == policy.name else oldest
+
+
+def warnings(told: Iterable[Told]) -> list[Happened]:
+    """The conditions that are worth an event when they come true."""
+    return [Happened(each.reason, each.message, warning=True) for each in told if each.type in _WARNINGS]
+
+
+def _planned(policy: DrainPolicyObject, workload: Workload) -> DrainPolicy:
+    return DrainPolicy.on_delete(
+        Order(policy.spec.order.value),
+        policy.spec.busy_limit(workload.replicas),
+        float(policy.spec.hold_deadline_seconds),
+    )
+
+
+def _with(view: PolicyView, readings: Readings, network: str | None) -> PolicyView:
+    return replace(view, readings=readings, network=network)
+
+
+def _surplus(view: PolicyView, workload: Workload) -> bool:
+    """Whether the workload's own controllers are the ones who want pods to go."""
+    older_ones = bool(view.revision) and any(pod.revision != view.revision for pod in view.pods)
+    return older_ones or workload.current_replicas > workload.replicas

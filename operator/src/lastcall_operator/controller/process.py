@@ -1,0 +1,139 @@
+"""The controller process: kopf's watches around our reconcilers, and a port for probes. One replica, nothing kept."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from typing import Any
+
+import kopf
+import structlog
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import load_kube_config
+
+from lastcall_operator.cluster.api import Api
+from lastcall_operator.cluster.events import Events
+from lastcall_operator.cluster.keys import DrainKey
+from lastcall_operator.cluster.sidecars import Sidecars
+from lastcall_operator.settings import Settings
+
+from . import registry
+from .cache import Cache
+from .drains import Drains
+from .gauges import Gauges, Poller
+from .loops import Loops
+from .metrics import Metrics
+from .policies import Policies
+from .probes import Probes
+from .proxies import Proxies
+from .rollouts import OnDelete
+from .traces import Traces, exporting
+from .writes import Writes
+
+log = structlog.get_logger("lastcall.controller")
+
+#: A controller that does not answer: the kubelet's probes come to every address of the pod.
+_EVERYWHERE = "0.0.0.0"  # noqa: S104
+
+
+class Controller:
+    """The reconcilers, wired. `clock`: seconds since the epoch."""
+
+    def __init__(self, api: Api, sidecars: Poller, key: DrainKey | None, traces: Traces, *, pod_name: str = "") -> None:
+        self._cache = Cache()
+        self.metrics = Metrics()
+        writes = Writes(api, Events(api, time.time, instance=pod_name), time.time)
+        gauges = Gauges(sidecars, time.monotonic)
+        self.drains = Drains(self.cache, gauges, sidecars, key, writes, traces, self.metrics, self._wake_policy)
+        on_delete = OnDelete(gauges, sidecars, key, writes)
+        policies = Policies(self.cache, gauges, writes, self.drains, on_delete, self.metrics, traces)
+        self.policies: Loops[Any] = Loops("drainpolicy", policies.step)
+        self.proxies: Loops[Any] = Loops("streamproxy", Proxies(self.cache, gauges, writes, key).step)
+        self.pods: Loops[Any] = Loops("pod", self.drains.step)
+        self._loops = {"DrainPolicy": self.policies, "StreamProxy": self.proxies, "Pod": self.pods}
+
+    def cache(self) -> Cache:
+        """What the watches have seen."""
+        return self._cache
+
+    def begin(self, cache: Cache) -> None:
+        """The indexes are there; they fill before the first event is given to a handler."""
+        self._cache = cache
+
+    def wake(self, kind: str, key: tuple[str, ...]) -> None:
+        """Have an object looked at."""
+        self._loops[kind].wake(key)
+
+    def _wake_policy(self, key: tuple[str, str]) -> None:
+        self.policies.wake(key)
+
+    @property
+    def loops(self) -> tuple[Loops[Any], ...]:
+        """All of them."""
+        return tuple(self._loops.values())
+
+    async def close(self) -> None:
+        """End the reconcilers."""
+        for each in self.loops:
+            await each.close()
+
+
+async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
+    """Run until SIGTERM, or until `stop` is set."""
+    login = await _login(settings)
+    async with AsyncExitStack() as stack:
+        api = await stack.enter_async_context(
+            await Api.connect(kubeconfig=settings.kubeconfig, context=settings.context)
+        )
+        sidecars = await stack.enter_async_context(Sidecars())
+        key = DrainKey(api, settings.own_namespace, settings.drain_key_secret)
+        traces = exporting(settings.otlp_endpoint)
+        stack.callback(traces.close)
+        controller = Controller(api, sidecars, key, traces, pod_name=settings.pod_name)
+        probes = Probes(controller.loops, controller.metrics, asyncio.get_running_loop().time)
+        runner = web.AppRunner(probes.app(), access_log=None)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, _EVERYWHERE, settings.admin_port).start()
+        stack.push_async_callback(controller.close)
+        ready = asyncio.Event()
+        stack.callback(asyncio.create_task(_become_ready(ready, probes)).cancel)
+        log.info("controller.started", settings=repr(settings))
+        await kopf.operator(
+            registry=registry.registry(controller.wake, controller.begin, login),
+            settings=registry.settings(),
+            standalone=True,
+            clusterwide=not settings.namespaces,
+            namespaces=settings.namespaces,
+            ready_flag=ready,
+            stop_flag=stop,
+        )
+    log.info("controller.stopped")
+
+
+async def _become_ready(ready: asyncio.Event, probes: Probes) -> None:
+    await ready.wait()
+    probes.ready = True
+
+
+async def _login(settings: Settings) -> Any:
+    """How kopf gets in: as `cluster.api` does. In a pod the token is read anew each time, since it is rotated."""
+    if (
+        settings.kubeconfig is None
+        and settings.context is None
+        and kopf.login_with_service_account(settings=registry.settings())
+    ):
+        return kopf.login_with_service_account
+    found = Configuration()
+    await load_kube_config(config_file=settings.kubeconfig, context=settings.context, client_configuration=found)
+    scheme, _, token = str(found.api_key.get("BearerToken", "")).rpartition(" ")
+    info = kopf.ConnectionInfo(
+        server=found.host,
+        ca_path=found.ssl_ca_cert,
+        certificate_path=found.cert_file,
+        private_key_path=found.key_file,
+        insecure=not found.verify_ssl,
+        scheme=scheme or None,
+        token=token or None,
+    )
+    return lambda **_: info

@@ -1,0 +1,186 @@
+"""One StreamProxy, looked at anew: its ConfigMap, whether its sidecars have it, and what keeps its pods from starting.
+
+A bad change never reaches a sidecar: what does not parse or render leaves the ConfigMap as it was.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from lastcall_operator.api.names import Reason
+from lastcall_operator.api.schema import SpecError
+from lastcall_operator.api.streamproxy import Mode, StreamProxy, parse_stream_proxy
+from lastcall_operator.cluster.keys import DrainKey
+from lastcall_operator.cluster.resources import STREAM_PROXIES
+from lastcall_operator.configuration.render import render
+from lastcall_operator.injection.choose import choose_proxy
+from lastcall_operator.status.networks import likely
+from lastcall_operator.status.policies import unreachable
+from lastcall_operator.status.proxies import ProxyView, broken, conditions, counts, settled
+from lastcall_operator.status.readings import Readings
+from lastcall_operator.status.records import Pod
+from lastcall_operator.status.services import bypassing
+from lastcall_operator.status.told import Happened, Told, risen
+
+from .cache import Cache, Object
+from .gauges import Gauges
+from .writes import Writes, about_ours, about_pod, about_workload
+
+#: While something is awaited, and otherwise.
+UNSETTLED_SECONDS = 5.0
+SETTLED_SECONDS = 20.0
+#: Pods without sidecar are looked for this often: none of them is watched.
+_PLAIN_SECONDS = 60.0
+#: A pod whose containers have not been created for this long may lack a volume.
+_CREATING_SECONDS = 15.0
+_WARNINGS = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted"})
+_CALM = frozenset({Reason.PRE_STOP_REPLACED, Reason.PRE_STOP_KEPT})
+
+ProxyKey = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What may be forgotten at any time."""
+
+    hash: str | None = None
+    plain: tuple[str, ...] = ()
+    plain_at: float | None = None
+    told: set[tuple[str, str, str]] = field(default_factory=set)
+
+
+class Proxies:
+    """The reconciler of StreamProxies."""
+
+    def __init__(self, cache: Callable[[], Cache], gauges: Gauges, writes: Writes, key: DrainKey | None) -> None:
+        self._cache, self._gauges, self._writes, self._key = cache, gauges, writes, key
+        self._memories: dict[ProxyKey, _Memory] = {}
+
+    async def step(self, key: ProxyKey) -> float | None:
+        """Look at one StreamProxy; seconds until the next look, None when it is gone."""
+        obj = self._cache().proxy(*key)
+        if obj is None:
+            self._memories.pop(key, None)
+            return None
+        memory = self._memories.setdefault(key, _Memory())
+        proxy, mistake = await self._configure(obj, memory)
+        pods = self._cache().pods_of_proxy(*key)
+        # Whoever paces by these pods asks faster; this must not be what makes it slow.
+        readings = await self._gauges.fresh(pods, UNSETTLED_SECONDS * 0.9)
+        view = ProxyView(
+            pods=tuple(pods),
+            readings=readings,
+            hash=memory.hash,
+            plain=await self._plain(proxy, memory),
+            mistake=mistake,
+            older=None if proxy is None else self._older(proxy),
+            network=await self._network(key[0], pods, readings),
+            bypassing=() if proxy is None else self._bypassing(proxy, pods),
+            unmounted=await self._unmounted(proxy, pods),
+        )
+        await self._tell(obj, view, memory)
+        return SETTLED_SECONDS if settled(view) else UNSETTLED_SECONDS
+
+    async def _configure(self, obj: Object, memory: _Memory) -> tuple[StreamProxy | None, str | None]:
+        """Bring the ConfigMap up to date; the mistake in `spec`, if there is one."""
+        try:
+            proxy = parse_stream_proxy(dict(obj))
+            public_key = None if self._key is None else (await self._key.pair()).public_pem
+            rendered = render(proxy, public_key)
+        except SpecError as error:
+            return None, str(error)
+        await self._writes.config_map(obj, rendered.text)
+        memory.hash = rendered.hash
+        return proxy, None
+
+    def _older(self, proxy: StreamProxy) -> str | None:
+        """The StreamProxy that has those pods which this one would have as well."""
+        found = []
+        for raw in self._cache().proxies_in(proxy.namespace):
+            try:
+                found.append(parse_stream_proxy(dict(raw)))
+            except SpecError:
+                continue
+        for pod in self._cache().pods_in(proxy.namespace):
+            chosen, losers = choose_proxy(dict(pod.labels), found)
+            if chosen is not None and any(each.name == proxy.name for each in losers):
+                return str(chosen.name)
+        return None
+
+    def _bypassing(self, proxy: StreamProxy, pods: Sequence[Pod]) -> tuple[tuple[str, str], ...]:
+        if proxy.spec.mode is not Mode.INGRESS:
+            return ()
+        return tuple(bypassing(self._cache().services_in(proxy.namespace), pods))
+
+    async def _plain(self, proxy: StreamProxy | None, memory: _Memory) -> tuple[str, ...]:
+        now = self._writes.clock()
+        if proxy is None or (memory.plain_at is not None and now - memory.plain_at < _PLAIN_SECONDS):
+            return memory.plain
+        found = []
+        for pod in await self._writes.plain_pods(proxy.namespace):
+            chosen, _ = choose_proxy(dict(pod["metadata"].get("labels") or {}), [proxy])
+            if chosen is not None and not pod["metadata"].get("deletionTimestamp"):
+                found.append(pod["metadata"]["name"])
+        memory.plain, memory.plain_at = tuple(found), now
+        return memory.plain
+
+    async def _network(self, namespace: str, pods: Sequence[Pod], readings: Readings) -> str | None:
+        if not unreachable(pods, readings, None).status:
+            return None
+        found = await self._writes.network_policies(namespace)
+        return likely(found, pods[0].labels, {pod.port for pod in pods})
+
+    async def _unmounted(self, proxy: StreamProxy | None, pods: Sequence[Pod]) -> tuple[tuple[str, str], ...]:
+        """The oldest pod that has waited for its volumes for too long, and the kubelet's words."""
+        now = self._writes.clock()
+        late = [pod for pod in pods if pod.creating and pod.deleted is None and now - pod.created >= _CREATING_SECONDS]
+        if not late:
+            return ()
+        pod = min(late, key=lambda each: (each.created, each.name))
+        words = await self._writes.unmounted(pod.namespace, pod.uid)
+        secrets = [] if proxy is None else _secrets(proxy)
+        if words is None and secrets:
+            listed = " and ".join(secrets)
+            words = f"it has waited {now - pod.created:.0f} s for its volumes: is there a Secret {listed}?"
+        return () if words is None else ((pod.name, words),)
+
+    async def _tell(self, obj: Object, view: ProxyView, memory: _Memory) -> None:
+        told, before = conditions(view), self._writes.status_of(obj)
+        rises = risen(told, before.get("conditions") or [])
+        happened = [Happened(each.reason, each.message, warning=True) for each in rises if each.type in _WARNINGS]
+        happened += self._configured(view, rises)
+        if (bad := broken(view.pods, view.unmounted)) is not None:
+            happened.append(Happened(bad.reason, bad.message, warning=True))
+        await self._writes.status(STREAM_PROXIES, obj, told, counts(view), UNSETTLED_SECONDS)
+        await self._writes.tell(about_ours(obj, "StreamProxy"), happened)
+        await self._notes(view, memory)
+
+    @staticmethod
+    def _configured(view: ProxyView, rises: Sequence[Told]) -> list[Happened]:
+        if view.mistake is not None:
+            return [Happened(Reason.CONFIG_REJECTED, view.mistake, warning=True)]
+        if view.rejected:
+            name, error = view.rejected[0]
+            return [Happened(Reason.CONFIG_REJECTED, f"{name}: {error}", warning=True)]
+        return [
+            Happened(Reason.CONFIG_APPLIED, f"{each.message} ({view.hash})", once=True, identity=view.hash)
+            for each in rises
+            if each.type == "Configured" and each.reason == Reason.CONFIG_APPLIED
+        ]
+
+    async def _notes(self, view: ProxyView, memory: _Memory) -> None:
+        """What the injection had to say, on the workload that the pods belong to, once each."""
+        for pod in view.pods:
+            owners = list(self._cache().owners(pod))
+            about = about_workload(owners[-1]) if owners else about_pod(pod.namespace, pod.name, pod.uid)
+            for note in pod.notes:
+                if (about.uid, note.reason, note.message) in memory.told:
+                    continue
+                memory.told.add((about.uid, note.reason, note.message))
+                calm = note.reason in _CALM
+                await self._writes.tell(about, [Happened(note.reason, note.message, warning=not calm, once=True)])
+
+
+def _secrets(proxy: StreamProxy) -> list[str]:
+    spec = proxy.spec
+    found = [spec.upstream.api_key_secret_ref, spec.auth.api_keys_secret_ref]
+    return [str(each.name) for each in found if each is not None]

@@ -1,0 +1,144 @@
+"""What kopf watches for us: indexes and events, nothing else.
+
+No `on.create`, `on.update`, `on.delete`, daemon or timer on anything, our own resources included: those write
+annotations and finalizers. Handlers keep a few fields and wake reconcilers.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import kopf
+
+from lastcall_operator.api import names
+from lastcall_operator.status.records import Pod, pod_record, service_record, workload_record
+
+from .cache import Cache, object_keys, pod_keys, workload_keys
+
+#: kind, namespace and name of what is to be looked at: DrainPolicy, StreamProxy, or Pod (with its UID)
+Wake = Callable[[str, tuple[str, ...]], None]
+
+_WORKLOADS = {"deployments": "Deployment", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet"}
+_SIDECAR = {names.SIDECAR_LABEL: names.TRUE}
+
+
+def settings() -> kopf.OperatorSettings:
+    """Settings of kopf. Nothing of it is ever written: no handler of ours keeps progress."""
+    found = kopf.OperatorSettings()
+    found.posting.enabled = False
+    found.posting.loggers = False
+    found.peering.standalone = True
+    found.watching.server_timeout = 300
+    found.watching.client_timeout = 310
+    found.watching.connect_timeout = 10
+    found.watching.label_selectors["", "v1", "pods"] = f"{names.SIDECAR_LABEL}={names.TRUE}"
+    found.networking.request_timeout = 60
+    found.queueing.idle_timeout = 2.0
+    found.persistence.finalizer = f"{names.GROUP}/never-used"
+    found.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=names.GROUP)
+    found.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=names.GROUP, key="never-used")
+    return found
+
+
+def registry(wake: Wake, begun: Callable[[Cache], None], login: Callable[..., Any]) -> kopf.OperatorRegistry:
+    """The handlers. `begun` gets the indexes, which fill later."""
+    found = kopf.OperatorRegistry()
+    cache: list[Cache] = []
+
+    @kopf.on.login(registry=found)
+    def _login(**kwargs: Any) -> Any:
+        return login(**kwargs)
+
+    @kopf.on.startup(registry=found)
+    async def _begin(**kwargs: Any) -> None:
+        cache.append(
+            Cache(
+                pods=kwargs["pods"],
+                workloads=tuple(kwargs[plural] for plural in _WORKLOADS),
+                services=kwargs["services"],
+                proxies=kwargs["proxies"],
+                policies=kwargs["policies"],
+            )
+        )
+        begun(cache[0])
+
+    @kopf.index("", "v1", "pods", id="pods", labels=_SIDECAR, registry=found)
+    async def _pods(body: kopf.Body, **_: Any) -> Any:
+        return pod_keys(pod_record(body))
+
+    @kopf.on.event("", "v1", "pods", labels=_SIDECAR, registry=found)
+    async def _pod(body: kopf.Body, **_: Any) -> None:
+        _wake_for_pod(wake, cache[0], pod_record(body))
+
+    @kopf.index("", "v1", "services", id="services", registry=found)
+    async def _services(body: kopf.Body, **_: Any) -> Any:
+        record = service_record(body)
+        return {("namespace", record.namespace): record}
+
+    @kopf.on.event("", "v1", "services", registry=found)
+    async def _service(namespace: str | None, **_: Any) -> None:
+        _wake_all(wake, "StreamProxy", cache[0].proxies_in(namespace or ""))
+
+    for plural, kind in _WORKLOADS.items():
+        _watch_workloads(found, wake, cache, plural, kind)
+    for plural, kind, index in (
+        (names.STREAM_PROXIES, "StreamProxy", "proxies"),
+        (names.DRAIN_POLICIES, "DrainPolicy", "policies"),
+    ):
+        _watch_ours(found, wake, cache, plural, kind, index)
+    return found
+
+
+def handlers(found: kopf.OperatorRegistry) -> Iterator[tuple[str, Any]]:
+    """Every handler of a registry with the kind of its registration, for whoever wants to make sure of them."""
+    for kind in ("_activities", "_indexing", "_watching", "_spawning", "_changing", "_webhooks"):
+        for handler in getattr(found, kind)._handlers:  # noqa: SLF001 - kopf has no other way to list them
+            yield kind.strip("_"), handler
+
+
+def _watch_workloads(found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache], plural: str, kind: str) -> None:
+    @kopf.index("apps", "v1", plural, id=plural, registry=found)
+    async def _index(body: kopf.Body, **_: Any) -> Any:
+        return workload_keys(workload_record(body, kind))
+
+    @kopf.on.event("apps", "v1", plural, id=f"{plural}-event", registry=found)
+    async def _event(body: kopf.Body, **_: Any) -> None:
+        record = workload_record(body, kind)
+        owners = {(kind, record.name), ("Deployment", record.owner_name)}
+        wanted = [each for each in cache[0].policies_in(record.namespace) if _target(each) in owners]
+        _wake_all(wake, "DrainPolicy", wanted)
+
+
+def _watch_ours(
+    found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache], plural: str, kind: str, index: str
+) -> None:
+    @kopf.index(names.GROUP, names.VERSION, plural, id=index, registry=found)
+    async def _index(body: kopf.Body, **_: Any) -> Any:
+        return object_keys({**body, "metadata": {**body["metadata"], "managedFields": None}})
+
+    @kopf.on.event(names.GROUP, names.VERSION, plural, id=f"{plural}-event", registry=found)
+    async def _event(namespace: str | None, name: str, **_: Any) -> None:
+        if namespace is None:
+            return
+        wake(kind, (namespace, name))
+        # The youngest of several may be the only one left, or the older one.
+        here = cache[0].proxies_in(namespace) if kind == "StreamProxy" else cache[0].policies_in(namespace)
+        _wake_all(wake, kind, here)
+
+
+def _wake_for_pod(wake: Wake, cache: Cache, pod: Pod) -> None:
+    if pod.deleted is not None:
+        wake("Pod", (pod.namespace, pod.name, pod.uid))
+    if pod.proxy is not None:
+        wake("StreamProxy", (pod.namespace, pod.proxy))
+    owners = {(each.kind, each.name) for each in cache.owners(pod)}
+    _wake_all(wake, "DrainPolicy", [each for each in cache.policies_in(pod.namespace) if _target(each) in owners])
+
+
+def _wake_all(wake: Wake, kind: str, objects: list[Any]) -> None:
+    for each in objects:
+        wake(kind, (each["metadata"]["namespace"], each["metadata"]["name"]))
+
+
+def _target(policy: Any) -> tuple[str, str]:
+    reference = (policy.get("spec") or {}).get("targetRef") or {}
+    return str(reference.get("kind", "")), str(reference.get("name", ""))

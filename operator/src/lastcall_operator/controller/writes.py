@@ -1,0 +1,173 @@
+"""What the reconcilers write into the cluster: little, and only what has changed.
+
+Objects that are gone meanwhile are no mistake: nothing is left to be done for them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from lastcall_operator.api import names
+from lastcall_operator.api.conditions import Status, set_condition
+from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.events import About, Events
+from lastcall_operator.cluster.resources import CONFIG_MAPS, EVENTS, PODS, Resource
+from lastcall_operator.errors import ConflictError, ForbiddenError, NotFoundError
+from lastcall_operator.status.marks import Touch
+from lastcall_operator.status.records import Workload
+from lastcall_operator.status.rollouts import stamp
+from lastcall_operator.status.told import Happened, Told, steady
+
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+
+
+class Writes:
+    """Everything that the controller writes. `clock`: seconds since the epoch."""
+
+    def __init__(self, api: Api, events: Events, clock: Callable[[], float]) -> None:
+        self.api, self.events, self.clock = api, events, clock
+        #: the last status written, and when, by the object's UID
+        self._written: dict[str, tuple[Object, float]] = {}
+
+    def status_of(self, obj: Mapping[str, Any]) -> Object:
+        """The status as we wrote it last: the watch may lag behind."""
+        written = self._written.get(obj["metadata"]["uid"])
+        return dict(obj.get("status") or {}) if written is None else written[0]
+
+    async def status(
+        self, resource: Resource, obj: Mapping[str, Any], told: Iterable[Told], values: Object, pace_seconds: float
+    ) -> bool:
+        """Write a status if it is another one; what only counts streams, no more often than `pace_seconds`."""
+        metadata, before, now = obj["metadata"], self.status_of(obj), self.clock()
+        generation = int(metadata.get("generation") or 0)
+        conditions = list(before.get("conditions") or [])
+        for each in told:
+            conditions = set_condition(
+                conditions,
+                each.type,
+                Status(each.word),
+                reason=each.reason,
+                message=each.message,
+                generation=generation,
+                now=stamp(now),
+            )
+        listed = {each.type for each in told}
+        conditions = [each for each in conditions if each.get("type") in listed]
+        after = {**values, "observedGeneration": generation, "conditions": conditions}
+        _, at = self._written.get(metadata["uid"], ({}, 0.0))
+        if after == before or (steady(after) == steady(before) and now - at < pace_seconds):
+            return False
+        gone = {key: None for key in before if key not in after}
+        try:
+            await self.api.patch(
+                resource, metadata["namespace"], metadata["name"], {"status": {**after, **gone}}, subresource="status"
+            )
+        except NotFoundError:
+            return False
+        self._written[metadata["uid"]] = (after, now)
+        return True
+
+    def forget(self, uid: str) -> None:
+        """The object is gone."""
+        self._written.pop(uid, None)
+
+    async def tell(self, about: About, happened: Iterable[Happened]) -> None:
+        """Post events."""
+        for each in happened:
+            await self.events.post(
+                about, each.reason, each.message, warning=each.warning, once=each.once, identity=each.identity
+            )
+
+    async def touch(self, namespace: str, touches: Sequence[Touch]) -> None:
+        """Write annotations on pods: on these very ones, not on others of their names."""
+        for each in touches:
+            patch = {"metadata": {"uid": each.uid, "annotations": dict(each.annotations)}}
+            try:
+                await self.api.patch(PODS, namespace, each.pod, patch)
+            except (NotFoundError, ConflictError):
+                continue
+
+    async def delete_pod(self, namespace: str, name: str, uid: str) -> bool:
+        """Delete this very pod; whether it was there."""
+        try:
+            await self.api.delete(PODS, namespace, name, uid=uid)
+        except (NotFoundError, ConflictError):
+            return False
+        return True
+
+    async def pod_exists(self, namespace: str, name: str, uid: str) -> bool:
+        """Whether this very pod is there, asked of the API server: a watch can miss a deletion."""
+        found = await self.api.find(PODS, namespace, name)
+        return found is not None and found["metadata"]["uid"] == uid
+
+    async def config_map(self, owner: Mapping[str, Any], text: str) -> bool:
+        """Bring the ConfigMap of a StreamProxy to this text; whether it was another."""
+        metadata = owner["metadata"]
+        namespace, name = metadata["namespace"], names.config_map_name(metadata["name"])
+        reference = {
+            "apiVersion": names.API_VERSION,
+            "kind": "StreamProxy",
+            "name": metadata["name"],
+            "uid": metadata["uid"],
+            "controller": True,
+        }
+        labels = {"app.kubernetes.io/managed-by": "lastcall", names.STREAM_PROXY: metadata["name"]}
+        wanted: Object = {
+            "metadata": {"name": name, "labels": labels, "ownerReferences": [reference]},
+            "data": {names.CONFIG_FILE: text},
+        }
+        found = await self.api.find(CONFIG_MAPS, namespace, name)
+        if found is None:
+            await self.api.create(CONFIG_MAPS, namespace, wanted)
+            return True
+        owners = found["metadata"].get("ownerReferences") or []
+        if (found.get("data") or {}).get(names.CONFIG_FILE) == text and any(
+            each.get("uid") == metadata["uid"] for each in owners
+        ):
+            return False
+        await self.api.patch(CONFIG_MAPS, namespace, name, wanted)
+        return True
+
+    async def configuration(self, namespace: str, proxy: str) -> str | None:
+        """The text that stands in a StreamProxy's ConfigMap; None when there is none."""
+        found = await self.api.find(CONFIG_MAPS, namespace, names.config_map_name(proxy))
+        return None if found is None else (found.get("data") or {}).get(names.CONFIG_FILE)
+
+    async def network_policies(self, namespace: str) -> list[Object]:
+        """The NetworkPolicies of a namespace; none where we may not see them."""
+        try:
+            return await self.api.list(NETWORK_POLICIES, namespace)
+        except ForbiddenError:
+            return []
+
+    async def unmounted(self, namespace: str, uid: str) -> str | None:
+        """The kubelet's words on a volume that it cannot mount into a pod; None when there are none to be seen."""
+        try:
+            found = await self.api.list(EVENTS, namespace, fields=f"involvedObject.uid={uid},reason=FailedMount")
+        except ForbiddenError:
+            return None
+        return str(found[-1].get("message", "")) if found else None
+
+    async def plain_pods(self, namespace: str) -> list[Object]:
+        """The pods that ask for a sidecar and have none."""
+        selector = f"{names.INJECT_LABEL}={names.TRUE},{names.SIDECAR_LABEL}!={names.TRUE}"
+        return await self.api.list(PODS, namespace, labels=selector)
+
+    async def all_pods(self, workload: Workload) -> list[Object]:
+        """The pods of a StatefulSet, with and without sidecar."""
+        selector = ",".join(f"{key}={value}" for key, value in sorted(workload.selector.items()))
+        return await self.api.list(PODS, workload.namespace, labels=selector)
+
+
+def about_workload(workload: Workload) -> About:
+    """A workload as the object of an event."""
+    return About(workload.api_version, workload.kind, workload.namespace, workload.name, workload.uid)
+
+
+def about_pod(namespace: str, name: str, uid: str) -> About:
+    """A pod as the object of an event."""
+    return About("v1", "Pod", namespace, name, uid)
+
+
+def about_ours(obj: Mapping[str, Any], kind: str) -> About:
+    """One of our own resources as the object of an event."""
+    return About.of(dict(obj), api_version=names.API_VERSION, kind=kind)
