@@ -9,7 +9,7 @@ once when a pod of theirs is touched), `kubectl drain` every 5 s. Each refusal i
 counts from an annotation on the pod.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
@@ -111,11 +111,11 @@ def _idler_first(case: _Case) -> Decision | None:
 
 
 def _paced(case: _Case) -> Decision | None:
-    """It is busy, and enough pods of the workload finish their streams already."""
+    """It is busy, and enough other pods of the workload finish their streams already."""
     limit = case.policy.max_draining
     if limit is None or case.victim.idle or case.victim.load is Load.UNKNOWN:
         return None
-    finishing = [pod for pod in costs.with_streams(case.snapshot) if pod.uid != case.victim.uid]
+    finishing = costs.with_streams(case.snapshot)
     if len(finishing) < limit:
         return None
     return Refuse(
@@ -203,7 +203,7 @@ def _load(pod: Pod) -> str:
     return f"{pod.in_flight} stream{'' if pod.in_flight == 1 else 's'} in flight"
 
 
-def _names(pods: list[Pod]) -> str:
+def _names(pods: Iterable[Pod]) -> str:
     """Name the pods, or the first of many."""
     names = sorted(pod.name for pod in pods)
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
