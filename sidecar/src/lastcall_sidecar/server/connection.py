@@ -13,24 +13,21 @@ import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
-from hypercorn.events import Closed, Event, RawData, Updated
-from hypercorn.typing import ConnectionState, LifespanState
+from hypercorn.typing import LifespanState
 from hypercorn.utils import parse_socket_addr
 
 from lastcall_sidecar.sockets import set_keep_alive
 
-from .http1 import Requests, StrictHTTP1
+from .http1 import HTTP1
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
-#: Bytes that one read takes from the socket.
-READ_BYTES = 65536
 #: Bytes in the transport's buffer above which a sender waits; asyncio's and uvloop's own high-water mark.
 HIGH_WATER_BYTES = 65536
 #: How long a client may take to see our FIN and close, with nothing left to deliver, before we close for it.
@@ -68,10 +65,38 @@ class ClientConnection(Protocol):
         ...
 
 
-class Connection(TCPServer):
-    """A client connection: reads, times out, closes. The requests on it are `StrictHTTP1`'s."""
+class PushReader(asyncio.StreamReader):
+    """Hands bytes on as they come, instead of waking a task that asks for them."""
 
-    protocol: StrictHTTP1  # type: ignore[assignment]  # Hypercorn wraps its own to be able to change to HTTP/2
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self._early = b""
+        self._taker: Callable[[bytes], None] | None = None
+
+    def feed_data(self, data: Any) -> None:
+        """Take bytes from the transport."""
+        if self._taker is None:
+            self._early += data
+        else:
+            self._taker(bytes(data))
+
+    def give_to(self, taker: Callable[[bytes], None]) -> None:
+        """From now on bytes go there, those that came before first."""
+        self._taker, early, self._early = taker, self._early, b""
+        if early:
+            taker(early)
+
+    async def ended(self) -> None:
+        """Wait until no more bytes will come, whatever the reason."""
+        with suppress(OSError):
+            await self.read(1)
+
+
+class Connection(TCPServer):
+    """A client connection: reads, times out, closes. The requests on it are `HTTP1`'s."""
+
+    protocol: HTTP1  # type: ignore[assignment]  # Hypercorn's speaks HTTP/2 and websockets, too
+    reader: PushReader
 
     def __init__(
         self,
@@ -79,7 +104,7 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         limits: Callable[[], ConnectionLimits],
-        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        streams: tuple[PushReader, asyncio.StreamWriter],
     ) -> None:
         reader, writer = streams
         super().__init__(
@@ -87,92 +112,110 @@ class Connection(TCPServer):
         )
         self.asgi = app
         self.limits = limits
-        self.transport = writer.transport
+        self.transport = cast("asyncio.Transport", writer.transport)
+        #: Addresses, as ASGI's scope has them.
+        self.client: tuple[str, int] | None = None
+        self.server: tuple[str, int] | None = None
         self._socket: socket.socket = writer.get_extra_info("socket")
         self._written_bytes = 0
-        self._held = b""
-        self._between_requests = False
+        self._held: list[bytes] = []
+        self._held_bytes = 0
         self._closing = False
+        self._paused = False
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_at = float("inf")
+        self._due: tuple[float, Callable[[], None]] | None = None
         self._delivered_at_check = -1
         self._stalled_seconds = 0.0
 
     async def run(self) -> None:
         """Serve the connection to its end; never raises for what a client does."""
         try:
-            addresses = tuple(
+            self.client, self.server = (
                 parse_socket_addr(self._socket.family, address)
                 for address in (self._socket.getpeername(), self._socket.getsockname())
             )
             set_keep_alive(self._socket, self.limits().write_stall_seconds)
-            async with Requests(self.loop, self) as requests:
-                self._task_group = requests
-                self.protocol = StrictHTTP1(
-                    self.app,
-                    self.config,
-                    requests,
-                    ConnectionState(self.state),
-                    (addresses[0], addresses[1]),
-                    self,
-                )
-                # Balancers and browsers open connections ahead of need: with no byte sent, this one is merely idle.
-                self._between_requests = True
-                self._arm(self.limits().keep_alive_seconds, self._begin_close)
-                await self._read_data()
+            self.protocol = HTTP1(self)
+            # Balancers and browsers open connections ahead of need: with no byte sent, this one is merely idle.
+            self.is_idle()
+            self.reader.give_to(self.take)
+            try:
+                await self.reader.ended()
+            finally:
+                self.protocol.leave()
+                await self.protocol.ended()
         except OSError:
             pass  # the client is gone: nothing is left to tell it
         finally:
             await self._close()
 
-    async def _read_data(self) -> None:
-        while True:
-            try:
-                data = await self.reader.read(READ_BYTES)
-            except OSError:
-                break
-            if not data:
-                break
-            if self._closing:
-                continue
-            if self._between_requests:
-                self._between_requests = False
-                self._arm(self.limits().head_seconds, self._head_is_late)
-            await self.protocol.handle(RawData(data))
-        await self.protocol.handle(Closed())
+    # What `HTTP1` asks of it.
 
-    async def protocol_send(self, event: Event) -> None:
-        """Write bytes; wait only when the client is behind."""
-        if isinstance(event, RawData):
-            self.write(event.data)
-            if self.transport.get_write_buffer_size() > HIGH_WATER_BYTES:
-                with suppress(OSError):
-                    await self.writer.drain()
-        elif isinstance(event, Closed):
-            self._begin_close()
-        elif isinstance(event, Updated):
-            self._disarm()
-            self._between_requests = event.idle
-            if event.idle:
-                self._arm(self.limits().keep_alive_seconds, self._begin_close)
+    def take(self, data: bytes) -> None:
+        """Bytes came."""
+        if not self._closing:
+            began = self.protocol.in_head
+            self.protocol.feed(data)
+            if self.protocol.in_head and not began:
+                self._arm(self.limits().head_seconds, self.protocol.refuse_late_head)
 
-    def hold(self, head: bytes) -> None:
-        """Write a head together with what follows it in this turn of the loop: one system call and packet less."""
-        self._held += head
-        self.loop.call_soon(self.write)
+    def write(self, data: bytes) -> None:
+        """Write bytes. What is written in one turn of the loop leaves together: one system call and packet for all."""
+        if self._closing or self.transport.is_closing():
+            return
+        self._written_bytes += len(data)
+        self._held_bytes += len(data)
+        self._held.append(data)
+        if self._held_bytes > HIGH_WATER_BYTES:
+            self._flush()
+        elif len(self._held) == 1:
+            self.loop.call_soon(self._flush)
 
-    def write(self, data: bytes = b"") -> None:
-        """Write what is held, and these bytes."""
-        data, self._held = self._held + data, b""
-        if data and not self._closing and not self.transport.is_closing():
-            self._written_bytes += len(data)
-            self.transport.write(data)
+    def _flush(self) -> None:
+        if self._held:
+            data = self._held[0] if len(self._held) == 1 else b"".join(self._held)
+            self._held.clear()
+            self._held_bytes = 0
+            if not self.transport.is_closing():
+                self.transport.write(data)
+
+    def is_behind(self) -> bool:
+        """Whether the client reads more slowly than we write."""
+        return self.transport.get_write_buffer_size() > HIGH_WATER_BYTES
+
+    async def drained(self) -> None:
+        """Wait until it is no longer behind, or gone."""
+        with suppress(OSError):
+            await self.writer.drain()
+
+    def pause_reading(self) -> None:
+        """Take nothing more from the socket."""
+        if not self._paused and not self.transport.is_closing():
+            self._paused = True
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Go on taking."""
+        if self._paused:
+            self._paused = False
+            if not self.transport.is_closing():
+                self.transport.resume_reading()
+
+    def is_busy(self) -> None:
+        """A request is under way: nothing here limits it."""
+        self._due = None
+
+    def is_idle(self) -> None:
+        """The client may send its next request."""
+        self._arm(self.limits().keep_alive_seconds, self.begin_close)
 
     # Ends.
 
-    def _begin_close(self) -> None:
+    def begin_close(self) -> None:
         """We are done: flush, send FIN, give the client a moment to take it."""
         if not self._closing:
-            self.write()
+            self._flush()
             self._closing = True
             with suppress(OSError, RuntimeError, NotImplementedError):
                 self.transport.write_eof()
@@ -191,7 +234,7 @@ class Connection(TCPServer):
             self.transport.abort()
 
     async def _close(self) -> None:
-        self._begin_close()
+        self.begin_close()
         self.writer.close()
         try:
             await self.writer.wait_closed()
@@ -200,14 +243,31 @@ class Connection(TCPServer):
         finally:
             self._disarm()
 
-    def _head_is_late(self) -> None:
-        self._task_group.spawn(self.protocol.refuse_late_head)
-
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
-        self._disarm()
-        self._timer = self.loop.call_later(seconds, action)
+        """Do this after so many seconds, and nothing else. A timer that runs is kept where it is not too late."""
+        due = self.loop.time() + seconds
+        self._due = (due, action)
+        if due < self._armed_at:
+            self._set_timer(due)
+
+    def _set_timer(self, when: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._armed_at = when
+        self._timer = self.loop.call_at(when, self._tick)
+
+    def _tick(self) -> None:
+        self._timer, self._armed_at = None, float("inf")
+        if self._due is not None:
+            due, action = self._due
+            if due > self.loop.time():
+                self._set_timer(due)
+            else:
+                self._due = None
+                action()
 
     def _disarm(self) -> None:
+        self._due = None
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -220,7 +280,7 @@ class Connection(TCPServer):
 
     def unsent_bytes(self) -> int:
         """Bytes that the kernel has not yet taken."""
-        return 0 if self.transport.is_closing() else self.transport.get_write_buffer_size()
+        return 0 if self.transport.is_closing() else self._held_bytes + self.transport.get_write_buffer_size()
 
     def _unacknowledged_bytes(self) -> int:
         if sys.platform != "linux":
@@ -245,6 +305,7 @@ class Connection(TCPServer):
 
     def reset(self) -> None:
         """End the connection with a reset, unsent bytes lost."""
+        self._flush()
         self._closing = True
         with suppress(OSError, ValueError):
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

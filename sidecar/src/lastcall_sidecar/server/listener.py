@@ -12,14 +12,12 @@ import structlog
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
-from .connection import ASGIApplication, Connection, ConnectionLimits
+from .connection import ASGIApplication, Connection, ConnectionLimits, PushReader
 
 #: Connections that the kernel completes before we accept them; enough for 2,000 clients that come at once.
 BACKLOG = 2048
 #: Bytes of the kernel's send buffer for each client, which is charged to the pod; Linux doubles it.
 SEND_BUFFER_BYTES = 131072
-#: The longest head of a request, in bytes: what common proxies pass on.
-MAX_HEAD_BYTES = 65536
 #: How often, in seconds, the end looks whether every client has been sent all of its bytes.
 FLUSH_POLL_SECONDS = 0.05
 
@@ -34,9 +32,6 @@ class Listener:
         self._app = app
         self._limits = limits
         self._config = Config()
-        self._config.include_date_header = False  # the upstream's is kept; ours is added where there is none
-        self._config.include_server_header = False
-        self._config.h11_max_incomplete_size = MAX_HEAD_BYTES
         self._context = WorkerContext(None)
         self._server: asyncio.Server | None = None
         self._connections: dict[Connection, asyncio.Task[None]] = {}
@@ -47,11 +42,16 @@ class Listener:
         Errors: OSError when the address cannot be bound.
         """
         bound = bind(host, port)
-        self._server = await asyncio.start_server(self._serve, sock=bound, backlog=BACKLOG)
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: asyncio.StreamReaderProtocol(PushReader(loop), self._serve, loop=loop), sock=bound, backlog=BACKLOG
+        )
         address = bound.getsockname()
         return address[0], address[1]
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not isinstance(reader, PushReader):  # pragma: no cover - the factory above makes no other
+            raise TypeError
         connection = Connection(self._app, self._config, self._context, self._limits, (reader, writer))
         task = asyncio.current_task()
         if task is None:  # pragma: no cover - asyncio runs us in a task, always
