@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from typing import Any
 
 import msgspec
 import structlog
@@ -15,22 +16,18 @@ def set_up(level: str, fmt: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     ]
-    renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
-        if as_text
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
-    )
     threshold = logging.getLevelNamesMapping()[level.upper()]
+    ours, theirs, factory = _as_text() if as_text else _as_json()
     structlog.configure(
-        processors=[*shared, *renderer],
+        processors=[*shared, *ours],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=factory,
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *theirs],
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
         )
     )
@@ -39,9 +36,30 @@ def set_up(level: str, fmt: str) -> None:
     root.setLevel(max(threshold, logging.WARNING))  # the libraries' chatter is nobody's business
 
 
-def _json(line: object, **_: object) -> str:
+Rendering = tuple[list[structlog.typing.Processor], list[structlog.typing.Processor], Any]
+
+
+def _as_text() -> Rendering:
+    """How our lines and the libraries' are made, and who writes ours."""
+    processors: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    return processors, processors, structlog.WriteLoggerFactory(sys.stdout)
+
+
+def _as_json() -> Rendering:
+    """The same, with ours as the bytes that msgspec makes, and each line in one write."""
+    before = structlog.processors.format_exc_info
+    ours: list[structlog.typing.Processor] = [before, structlog.processors.JSONRenderer(_json)]
+    theirs: list[structlog.typing.Processor] = [before, structlog.processors.JSONRenderer(_json_text)]
+    return ours, theirs, structlog.BytesLoggerFactory(sys.stdout.buffer)
+
+
+def _json(line: object, **_: object) -> bytes:
     """JSON at a tenth of the standard library's cost; what it does not know becomes text."""
-    return msgspec.json.encode(line, enc_hook=str).decode()
+    return msgspec.json.encode(line, enc_hook=str)
+
+
+def _json_text(line: object, **_: object) -> str:
+    return _json(line).decode()
 
 
 def starting(configuration: dict[str, object], warnings: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
-from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics import AlwaysOffExemplarFilter, MeterProvider
 from opentelemetry.sdk.metrics.view import ExplicitBucketHistogramAggregation, View
 from opentelemetry.sdk.resources import Resource
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -40,6 +40,7 @@ class Metrics:
             resource=Resource.create({"service.name": "lastcall-sidecar"}),
             views=[View(instrument_name="*_seconds", aggregation=ExplicitBucketHistogramAggregation(BUCKETS_SECONDS))],
             shutdown_on_exit=False,
+            exemplar_filter=AlwaysOffExemplarFilter(),  # Prometheus' text format has no place for them
         )
         meter = self._provider.get_meter(names.SCOPE)
         #: By protocol and outcome.
