@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _hurry()
     from . import logs
     from .config_watch import ConfigWatch
     from .live import Live
@@ -83,6 +84,19 @@ def _serve(options: argparse.Namespace) -> int:
     except OSError as error:
         print(f"lastcall-sidecar: cannot listen: {error}", file=sys.stderr)
         return FAILED
+
+
+def _hurry() -> None:
+    """Come up sooner: a tenth of the time goes to what nobody here needs.
+
+    Libraries import these wherever they are installed: rich for tracebacks on a terminal, psutil to describe a host.
+    And all that is imported stays, so that the collector's looking at it is in vain; `process.py` turns it on again.
+    """
+    import gc
+
+    gc.disable()
+    for name in ("psutil",) if sys.stdout.isatty() else ("psutil", "rich"):
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # what `import` takes for "there is none"
 
 
 def _run_loop(choice: str, main: Callable[[], Any]) -> int:

@@ -86,6 +86,7 @@ class Sidecar:
             pod=identity.pod,
             pod_uid=identity.pod_uid,
         )
+        self._connection_limits = _connection_limits(loaded.settings)
         self.live.on_change.append(self._reconfigure)
         listen = loaded.settings.listen
         self._traffic_address = split_address(listen.traffic)
@@ -93,12 +94,12 @@ class Sidecar:
         self.traffic = Listener(
             "traffic",
             Traffic(traffic_app(self.status), self.pipeline, self.live, loopback=is_loopback(self._traffic_address[0])),
-            self._connection_limits,
+            lambda: self._connection_limits,
         )
         self._admin_app = Guarded(
             admin_app(self.status, self.metrics), self.live, loopback=is_loopback(self._admin_address[0])
         )
-        self.admin = Listener("admin", self._admin_app, self._connection_limits)
+        self.admin = Listener("admin", self._admin_app, lambda: self._connection_limits)
         self.control = ControlSocket(
             Path(loaded.settings.admin.control_socket), self.drains, lambda: self.status.livez_whole(clock())
         )
@@ -107,14 +108,8 @@ class Sidecar:
         drain = self.live.settings.drain
         return DrainLimits(settle_seconds=drain.settle_seconds, ceiling_seconds=drain.ceiling_seconds)
 
-    def _connection_limits(self) -> ConnectionLimits:
-        settings = self.live.settings
-        return ConnectionLimits(
-            keep_alive_seconds=settings.listen.keep_alive_seconds,
-            write_stall_seconds=settings.limits.write_stall_seconds,
-        )
-
     def _reconfigure(self, settings: Settings) -> None:
+        self._connection_limits = _connection_limits(settings)
         self.turnstile.reconfigure(settings.limits.max_concurrent, settings.limits.max_queued)
         self.bodies.resize(settings.limits.max_buffered_bytes)
 
@@ -164,6 +159,13 @@ class Sidecar:
         log.error("the drain's ceiling was reached: clients that do not read lose their last bytes")
 
 
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        keep_alive_seconds=settings.listen.keep_alive_seconds,
+        write_stall_seconds=settings.limits.write_stall_seconds,
+    )
+
+
 async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], ConfigWatch] | None) -> int:
     """Serve until told to leave; returns the exit code.
 
@@ -191,6 +193,7 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
     # What exists now lives until the end: the collector need not look at it again (worst stalls 45 → 10 ms).
     gc.collect()
     gc.freeze()
+    gc.enable()
     log.info("serving", version=__version__, upstream=loaded.settings.upstream.url, mode=loaded.settings.mode.value)
     try:
         await sidecar.drains.run()
