@@ -75,6 +75,10 @@ class Reason(StrEnum):
     IMAGE_PULL_FAILED = "ImagePullFailed"
 
 
+#: The longest name of a resource of ours: what is named after it still fits (253, less `lastcall-`).
+MAX_NAME_CHARS = 244
+
+
 def config_map_name(proxy: str) -> str:
     """The ConfigMap of a StreamProxy."""
     return f"lastcall-{proxy}"

@@ -7,8 +7,6 @@ import msgspec
 
 #: A day: longer than anything that is waited for.
 MAX_SECONDS = 86400
-#: The longest name that still fits an object of ours beside its prefix.
-MAX_NAME_CHARS = 240
 
 Spec = TypeVar("Spec", bound=msgspec.Struct)
 _PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<where>[^`]*)`)?$", re.DOTALL)

@@ -37,7 +37,7 @@ class Expression(Part, frozen=True):
                 return labels.get(self.key) not in self.values
             case Operator.EXISTS:
                 return self.key in labels
-            case Operator.DOES_NOT_EXIST:
+            case _:  # DoesNotExist
                 return self.key not in labels
 
 

@@ -1,0 +1,132 @@
+"""The CRDs are the types', hold what the sidecar's own schema says, and are what the chart and the docs have."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lastcall_operator.api.crds import definitions, structural
+from lastcall_operator.api.drainpolicy import DrainPolicySpec
+from lastcall_operator.api.streamproxy import StreamProxySpec
+from lastcall_sidecar.settings.json_schema import json_schema
+
+ROOT = Path(__file__).parents[2]
+
+#: What the sidecar knows and a StreamProxy does not say, and why.
+SIDECAR_ONLY = {
+    "generation": "the controller counts it",
+    "listen": "ports are each pod's own, from the environment",
+    "admin": "the injection's business",
+    "logs.format": "JSON in a pod",
+    "drain.publicKey": "the operator's own key",
+    "auth.apiKeysFile": "a mounted secret: auth.apiKeysSecretRef",
+    "upstream.apiKeyFile": "a mounted secret: upstream.apiKeySecretRef",
+    "upstream.trustEnv": "an environment is not injected",
+    "upstream.caFile": "files are not mounted but for secrets",
+}
+#: What a StreamProxy says and the sidecar does not read.
+PROXY_ONLY = {
+    "selector": "which pods",
+    "appPort": "becomes the upstream",
+    "auth.apiKeysSecretRef": "becomes auth.apiKeysFile",
+    "upstream.apiKeySecretRef": "becomes upstream.apiKeyFile",
+    "drain.preStopPolicy": "the injection's business",
+    "drain.egressWait": "the injection's business",
+    "sidecar": "the container",
+}
+#: The same in another place.
+MOVED = {"sidecar.logLevel": "logs.level"}
+#: Fields whose default follows from others here, because a CRD's default cannot.
+DERIVED_DEFAULT = {"upstream.provider", "upstream.url"}
+ABOUT = ("type", "enum", "minimum", "maximum", "default")
+
+
+def leaves(schema, prefix=""):
+    found = {}
+    for name, field in schema.get("properties", {}).items():
+        path = f"{prefix}{name}"
+        found |= leaves(field, f"{path}.") if "properties" in field else {path: field}
+    return found
+
+
+def covered(path, table):
+    return any(path == key or path.startswith(f"{key}.") for key in table)
+
+
+def sidecar_schema():
+    whole = json_schema()
+
+    def plain(schema):
+        if "$ref" in schema:
+            inner = plain(whole["$defs"][schema["$ref"].rpartition("/")[2]])
+            return {**inner, **{key: value for key, value in schema.items() if key != "$ref"}}
+        made = dict(schema)
+        if "properties" in schema:
+            made["properties"] = {name: plain(field) for name, field in schema["properties"].items()}
+        return made
+
+    return leaves(plain(whole))
+
+
+def about(field):
+    said = {key: field[key] for key in ABOUT if key in field}
+    if "enum" in said:
+        said |= {"type": "string", "enum": sorted(said["enum"])}
+    return said
+
+
+def test_both_schemas_say_the_same_of_what_they_share():
+    ours = {MOVED.get(path, path): field for path, field in leaves(structural(StreamProxySpec)).items()}
+    theirs = sidecar_schema()
+    missing_here = {path for path in theirs if path not in ours and not covered(path, SIDECAR_ONLY)}
+    missing_there = {path for path in ours if path not in theirs and not covered(path, PROXY_ONLY)}
+    assert (missing_here, missing_there) == (set(), set())
+    shared = set(ours) & set(theirs)
+    assert len(shared) > 15
+    for path in shared:
+        here, there = about(ours[path]), about(theirs[path])
+        if path in DERIVED_DEFAULT:
+            here, there = ({**side, "default": None} for side in (here, there))
+        assert here == there, path
+
+
+@pytest.mark.parametrize("spec", [StreamProxySpec, DrainPolicySpec], ids=["StreamProxy", "DrainPolicy"])
+def test_every_field_is_described_bounded_and_structural(spec):
+    def look(schema, path):
+        assert "$ref" not in schema, path
+        assert "anyOf" not in schema, path
+        assert schema.get("description"), path
+        if schema.get("type") == "integer":
+            assert {"minimum", "maximum"} <= set(schema), path
+        if schema.get("type") == "string":
+            assert {"enum", "maxLength", "pattern"} & set(schema) or path.endswith("apiVersion"), path
+        if schema.get("type") == "array":
+            assert "maxItems" in schema, path
+        for name, field in schema.get("properties", {}).items():
+            look(field, f"{path}.{name}")
+
+    look(structural(spec), "spec")
+
+
+def test_every_rule_has_a_sentence_that_names_its_field():
+    for definition in definitions():
+        schema = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        assert schema["properties"]["status"]["properties"]["conditions"]["x-kubernetes-list-map-keys"] == ["type"]
+        for rule in schema["properties"]["spec"]["x-kubernetes-validations"]:
+            assert rule["message"].startswith("spec.")
+
+
+def test_a_part_that_is_left_out_is_filled_in_and_a_reference_is_not():
+    properties = structural(StreamProxySpec)["properties"]
+    assert properties["limits"]["default"] == {}
+    assert "default" not in properties["selector"]
+    assert "default" not in properties["upstream"]["properties"]["apiKeySecretRef"]
+    assert properties["sidecar"]["properties"]["resources"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_the_chart_and_the_docs_are_current():
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts/generate_crds.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,74 @@
+"""What a StreamProxy may say, and what its sidecars are told of it."""
+
+import pytest
+
+from lastcall_operator.api.schema import SpecError
+from lastcall_operator.api.streamproxy import Mode, Provider, parse_stream_proxy
+
+SELECTOR = {"matchLabels": {"app": "chat"}}
+
+
+def proxy(**spec):
+    metadata = {
+        "name": "chat", "namespace": "llm", "uid": "u", "generation": 3, "creationTimestamp": "2026-11-22T10:00:00Z",
+    }  # fmt: skip
+    return parse_stream_proxy({"metadata": metadata, "spec": {"selector": SELECTOR, **spec}})
+
+
+@pytest.mark.parametrize(
+    ("spec", "provider", "url"),
+    [
+        pytest.param({}, Provider.ANTHROPIC, "https://api.anthropic.com", id="a gateway to Anthropic by default"),
+        pytest.param({"upstream": {"provider": "OpenAI"}}, Provider.OPENAI, "https://api.openai.com", id="OpenAI's"),
+        pytest.param(
+            {"mode": "Egress", "upstream": {"provider": "Any", "url": "http://vllm:8000/x"}},
+            Provider.ANY,
+            "http://vllm:8000/x",
+            id="anything by its URL",
+        ),
+        pytest.param({"mode": "Ingress", "appPort": "http"}, Provider.ANY, None, id="the app beside it, by name"),
+        pytest.param({"mode": "Ingress", "appPort": 8000}, Provider.ANY, None, id="the app beside it, by number"),
+    ],
+)
+def test_the_upstream_is_what_the_mode_makes_of_it(spec, provider, url):
+    made = proxy(**spec).spec
+    assert (made.provider, made.upstream_url) == (provider, url)
+
+
+def test_metadata_and_the_time_that_a_drain_may_take():
+    made = proxy(drain={"ceilingSeconds": 90, "settleSeconds": 2})
+    assert (made.name, made.namespace, made.generation) == ("chat", "llm", 3)
+    assert made.age == ("2026-11-22T10:00:00Z", "chat")
+    assert made.spec.mode is Mode.GATEWAY
+    assert made.spec.drain_seconds == 90 + 2 + 30
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ({"selector": {}}, "spec.selector must name a label"),
+        ({"selector": None}, "spec.selector: Expected `object`"),
+        ({"mode": "Sideways"}, "spec.mode: Invalid enum value 'Sideways'"),
+        ({"limits": {"maxQueued": -1}}, "spec.limits.maxQueued: Expected `int` >= 0"),
+        ({"limts": {}}, "spec: Object contains unknown field `limts`"),
+        ({"mode": "Ingress"}, "spec.appPort is required in mode Ingress"),
+        ({"mode": "Ingress", "appPort": ""}, "spec.appPort is required in mode Ingress"),
+        ({"mode": "Ingress", "appPort": 0}, "spec.appPort must be a port from 1 to 65535"),
+        ({"appPort": 80}, "spec.appPort must not be set in mode Gateway"),
+        ({"mode": "Ingress", "appPort": 80, "upstream": {"url": "http://x"}}, "spec.upstream.url must not be set"),
+        ({"mode": "Ingress", "appPort": 80, "upstream": {"provider": "OpenAI"}}, "spec.upstream.provider must be Any"),
+        ({"upstream": {"provider": "Any"}}, "spec.upstream.url is required with provider Any"),
+        ({"upstream": {"url": "http://u:p@x"}}, "spec.upstream.url: Expected `str` matching regex"),
+        ({"drain": {"egressWait": "UntilIdle"}}, "spec.drain.egressWait is for mode Egress"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_nonsense_is_a_sentence_that_names_the_field(spec, sentence):
+    with pytest.raises(SpecError, match="spec") as caught:
+        proxy(**spec)
+    assert sentence in str(caught.value)
+
+
+def test_no_spec_at_all_is_a_sentence_too():
+    with pytest.raises(SpecError, match="spec: Object missing required field `selector`"):
+        parse_stream_proxy({})
