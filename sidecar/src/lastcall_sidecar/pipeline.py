@@ -25,13 +25,15 @@ from .intake import Outgoing, admit, outgoing
 from .live import Live
 from .relay import relay
 from .reports import Reports
-from .upstream import PooledTransport
+from .upstream import PooledTransport, UpstreamRequest, UpstreamResponse
 from .waiting import Turnstile
 from .wire.protocol import ErrorKind, Route
 
 #: Attempts to make a connection, and the pause between them: (least, most) seconds, so that a crowd spreads.
 CONNECT_TRIES = 2
 CONNECT_PAUSE_SECONDS = (0.05, 0.2)
+
+NO_BODY = httpx.ByteStream(b"")
 
 log = structlog.get_logger(__name__)
 
@@ -174,21 +176,21 @@ async def _ended(exchange: Exchange) -> Outcome:
 @asynccontextmanager
 async def _upstream(
     exchange: Exchange, transport: PooledTransport, head: Outgoing, body: Body
-) -> AsyncIterator[httpx.Response]:
+) -> AsyncIterator[UpstreamResponse]:
     """The upstream's answer, from its head on; its connection is closed unless the answer is read to its end."""
-    request = httpx.Request(
+    request = UpstreamRequest(
         exchange.scope["method"],
         transport.origin,
-        headers=head.headers,
-        stream=body.stream or httpx.ByteStream(b""),
-        extensions={"target": head.target},
+        head.headers,
+        body.stream or NO_BODY,
+        head.target,
     )
     in_one_write = body.stream is None or isinstance(body.stream, httpx.ByteStream)
     if in_one_write:
         exchange.uploaded()
     answer = await _connected(lambda: transport.handle_async_request(request))
     if in_one_write:
-        request.stream = httpx.ByteStream(b"")
+        request.stream = NO_BODY
         body.stream = None
         body.let_go()
     exchange.answered(answer.status_code)
@@ -201,14 +203,14 @@ async def _upstream(
         await answer.aclose()
 
 
-async def _connected(send: Callable[[], Any]) -> httpx.Response:
+async def _connected(send: Callable[[], Any]) -> UpstreamResponse:
     """Send; where no connection could be made, and so nothing can have arrived, once more.
 
     Errors: UpstreamFailure.
     """
     for tries_left in reversed(range(CONNECT_TRIES)):
         try:
-            answer: httpx.Response = await send()
+            answer: UpstreamResponse = await send()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             if not tries_left:
                 late = isinstance(error, httpx.ConnectTimeout)

@@ -13,7 +13,7 @@ import httpx
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
-from .upstream import AnswerStream
+from .upstream import UpstreamResponse
 from .wire.headers import response_headers
 from .wire.protocol import ErrorKind
 from .wire.sse import Framer
@@ -22,20 +22,20 @@ from .wire.sse import Framer
 NOT_A_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
 
 
-async def relay(exchange: Exchange, answer: httpx.Response) -> None:
+async def relay(exchange: Exchange, answer: UpstreamResponse) -> None:
     """Pass an answer on to its end.
 
     Errors: UpstreamFailure when it is cut short.
     """
-    headers = response_headers(answer.headers.raw, keep_cookies=exchange.keeps_cookies)
-    kind = answer.headers.get("content-type", "")
-    if kind.partition(";")[0].strip().lower() == "text/event-stream":
+    headers = response_headers(answer.raw_headers, keep_cookies=exchange.keeps_cookies)
+    kind = answer.header.get(b"content-type", b"")
+    if kind.partition(b";")[0].strip().lower() == b"text/event-stream":
         await _relay_stream(exchange, answer, headers)
     else:
         await _relay_whole(exchange, answer, headers)
 
 
-async def _relay_whole(exchange: Exchange, answer: httpx.Response, headers: Headers) -> None:
+async def _relay_whole(exchange: Exchange, answer: UpstreamResponse, headers: Headers) -> None:
     """Anything that is no stream of events: bytes as they come, unterminated when they are cut short."""
     await exchange.send_head(answer.status_code, headers)
     while chunk := await read_some(exchange, answer):
@@ -44,8 +44,8 @@ async def _relay_whole(exchange: Exchange, answer: httpx.Response, headers: Head
     await exchange.send_body(b"", more=False)
 
 
-async def _relay_stream(exchange: Exchange, answer: httpx.Response, headers: Headers) -> None:
-    encoded = answer.headers.get("content-encoding", "identity").lower() != "identity"
+async def _relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: Headers) -> None:
+    encoded = answer.header.get(b"content-encoding", b"identity").lower() != b"identity"
     exchange.mark_stream()
     await exchange.send_head(answer.status_code, [h for h in headers if h[0].lower() != b"content-length"])
     if encoded:
@@ -78,24 +78,21 @@ async def _relay_stream(exchange: Exchange, answer: httpx.Response, headers: Hea
     await exchange.send_body(framer.finish(), more=False)
 
 
-async def _relay_opaque(exchange: Exchange, answer: httpx.Response) -> None:
+async def _relay_opaque(exchange: Exchange, answer: UpstreamResponse) -> None:
     while chunk := await read_some(exchange, answer):
         exchange.saw_event()
         await exchange.send_body(chunk)
     await exchange.send_body(b"", more=False)
 
 
-async def read_some(exchange: Exchange, answer: httpx.Response) -> bytes:
+async def read_some(exchange: Exchange, answer: UpstreamResponse) -> bytes:
     """The upstream's next bytes; empty at a cleanly framed end. The stall clock runs meanwhile, and only then.
 
     Errors: UpstreamFailure.
     """
-    stream = answer.stream
-    if not isinstance(stream, AnswerStream):
-        raise TypeError(f"this transport gives {type(stream).__name__}, which cannot be read piece by piece")
     exchange.start(Clock.STALL)
     try:
-        return await stream.read_some()
+        return await answer.stream.read_some()
     except httpx.RemoteProtocolError as error:
         raise UpstreamFailure("truncated", 502, ErrorKind.API, f"upstream: {error}") from error
     except httpx.TransportError as error:

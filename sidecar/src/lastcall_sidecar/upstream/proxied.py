@@ -1,10 +1,7 @@
-"""An httpx transport over an aiohttp session.
+"""The transport through a proxy that the environment names: an aiohttp session, which knows CONNECT and all of that.
 
-httpx' own pool (httpcore) scans and polls every connection twice per request: with 200 idle connections it makes 30
-requests a second. `pipeline.py` calls `handle_async_request` directly: no cookies, redirects or auth flow.
-
-The request's target is taken from `request.extensions["target"]` (raw bytes, as httpcore has it) and goes out byte for
-byte. Bodies are never decompressed, nothing is added to the headers, and nothing is ever sent twice.
+It costs a few times as much per request as `pool.py`, with the same promises: the target goes out byte for byte,
+bodies are never decompressed, nothing is added to the headers, and nothing is ever sent twice.
 """
 
 import errno
@@ -22,32 +19,23 @@ from yarl import URL
 
 from lastcall_sidecar.sockets import set_keep_alive
 
-#: A body up to this size goes out with the head, in one write.
-SMALL_BODY_BYTES = 65536
-#: Seconds that an idle connection is kept for reuse: below the idle limit of any server (uvicorn's is 5 s). A
-#: connection that the server is just closing costs a request that may not be sent again.
-IDLE_SECONDS_LOOPBACK = 4.0
-IDLE_SECONDS_REMOTE = 30.0
-#: Bytes read ahead of a client that is slower than its upstream, in our buffer and in the kernel's; per stream.
-READ_AHEAD_BYTES = 65536
-RECEIVE_BUFFER_BYTES = 262144
-#: The longest line and head of an answer.
-MAX_LINE_BYTES = 65536
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+from .connection import MAX_LINE_BYTES, READ_AHEAD_BYTES
+from .dial import RECEIVE_BUFFER_BYTES
+from .messages import AnswerStream, UpstreamResponse, by_name
+from .pool import PooledTransport
 
 
-class PooledTransport(httpx.AsyncBaseTransport):
-    """Requests over kept-alive connections; each failure is the httpx exception that says what happened."""
+class ProxiedTransport(PooledTransport):
+    """Requests by way of the environment's proxy."""
 
     def __init__(self, session: aiohttp.ClientSession, origin: httpx.URL) -> None:
-        #: Where requests go; their own URL is not looked at.
-        self.origin = origin
+        super().__init__(origin)
         self._session = session
         self._scheme = origin.scheme
         self._host = origin.host
         self._port = origin.port or (443 if origin.scheme == "https" else 80)
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+    async def handle_async_request(self, request: httpx.Request) -> UpstreamResponse:
         """Send a request and return the answer as soon as its head is there; its stream must be closed.
 
         Errors: httpx.ConnectError, ConnectTimeout (nothing was sent), ReadError, WriteError, RemoteProtocolError.
@@ -75,12 +63,9 @@ class PooledTransport(httpx.AsyncBaseTransport):
             raise _translate(error) from error
         except OSError as error:
             raise httpx.ReadError(str(error) or type(error).__name__) from error
-        return httpx.Response(
-            answer.status,
-            headers=list(answer.raw_headers),
-            stream=AnswerStream(answer),
-            extensions={"reason_phrase": (answer.reason or "").encode("latin-1", "replace")},
-        )
+        raw = list(answer.raw_headers)
+        reason = (answer.reason or "").encode("latin-1", "replace")
+        return UpstreamResponse(answer.status, raw, _Body(answer), reason, by_name(raw))
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -132,7 +117,7 @@ class _Connector(aiohttp.TCPConnector):
         self._factory = functools.partial(make, loop=self._loop)
 
 
-class AnswerStream(httpx.AsyncByteStream):
+class _Body(AnswerStream):
     """An answer's body as it arrives, in the pieces that the socket gave."""
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
@@ -183,23 +168,19 @@ def _translate(error: aiohttp.ClientError) -> httpx.TransportError:
             return httpx.ReadError(text)
 
 
-def make_transport(
+def make_proxied(
     origin: httpx.URL,
+    tls: ssl.SSLContext | None,
     *,
     connect_timeout_seconds: float,
     stall_seconds: float,
-    trust_env: bool = False,
-    ca_file: str | None = None,
-) -> PooledTransport:
-    """A transport to one origin. Needs a running event loop.
-
-    Errors: OSError, ssl.SSLError for a `ca_file` that cannot be read.
-    """
-    idle_seconds = IDLE_SECONDS_LOOPBACK if origin.host in LOOPBACK else IDLE_SECONDS_REMOTE
+    idle_seconds: float,
+) -> ProxiedTransport:
+    """A transport to one origin by way of the proxy that the environment names. Needs a running event loop."""
     connector = _Connector(
         limit=0,
         keepalive_timeout=idle_seconds,
-        ssl=ssl.create_default_context(cafile=ca_file) if origin.scheme == "https" else True,
+        ssl=tls or True,
         socket_factory=functools.partial(_socket, stall_seconds=stall_seconds),
     )
     session = aiohttp.ClientSession(
@@ -208,7 +189,7 @@ def make_transport(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        trust_env=trust_env,
+        trust_env=True,
         read_bufsize=READ_AHEAD_BYTES,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
@@ -216,7 +197,7 @@ def make_transport(
     # aiohttp sends a GET again when a reused connection breaks. It may have arrived the first time, and there is no
     # public switch (its own test client sets the same attribute).
     session._retry_connection = False  # noqa: SLF001
-    return PooledTransport(session, origin)
+    return ProxiedTransport(session, origin)
 
 
 def _socket(address: aiohttp.connector.AddrInfoType, *, stall_seconds: float) -> socket.socket:
