@@ -448,11 +448,10 @@ def test_what_is_probably_not_meant_is_warned_about(write, text, words):
     assert all(word in warning for word, warning in zip(words, warnings, strict=True))
 
 
-def test_the_hash_is_of_what_is_in_force_however_it_is_written(write, tmp_path):
+def test_the_hash_is_of_what_the_file_says_however_it_is_written(write, tmp_path):
     plain = load(write("limits: {maxQueued: 7, maxConcurrent: 2}\n"), {})
     other = load(
-        write("# same\nlimits:\n  maxConcurrent: 2\nstreaming: {heartbeatSeconds: 15}\n"),
-        {"LASTCALL_LIMITS__MAX_QUEUED": "7"},
+        write("# same\nlimits:\n  maxConcurrent: 2\n  maxQueued: 0x7\n"), {"LASTCALL_LISTEN__TRAFFIC": "127.0.0.1:9"}
     )
     assert plain.hash.startswith("sha256:")
     assert len(plain.hash) == len("sha256:") + 64
@@ -460,7 +459,15 @@ def test_the_hash_is_of_what_is_in_force_however_it_is_written(write, tmp_path):
     assert plain.hash != load(write("limits: {maxQueued: 8, maxConcurrent: 2}\n"), {}).hash
 
 
-def test_the_hash_is_of_sorted_compact_json_of_all_settings():
+def test_whoever_writes_the_file_can_compute_its_hash(write):
+    says = '{"generation":0,"limits":{"maxQueued":7}}'
+    written = load(write("generation: 4\nlimits: {maxQueued: 7}\n"), {})
+    assert written.hash == "sha256:" + hashlib.sha256(says.encode()).hexdigest()
+    nothing = "sha256:" + hashlib.sha256(b'{"generation":0}').hexdigest()
+    assert load(write("# nothing\n"), {}).hash == nothing
+
+
+def test_without_a_file_the_hash_is_of_sorted_compact_json_of_all_settings():
     settings = load(None, {}).settings
     canonical = json.dumps(msgspec.to_builtins(settings), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     assert load(None, {}).hash == "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()

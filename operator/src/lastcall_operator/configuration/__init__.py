@@ -1,1 +1,5 @@
 """From a StreamProxy to the file that its sidecars read: pure."""
+
+from .render import Rendered, render
+
+__all__ = ["Rendered", "render"]

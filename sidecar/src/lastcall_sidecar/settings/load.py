@@ -31,8 +31,10 @@ PROVIDER_URLS: Mapping[str, str] = {Provider.OPENAI: "https://api.openai.com"}
 class Loaded:
     """A configuration that can be used.
 
-    `hash` is of the effective settings alone (no secret, no generation); `generation` is None where nobody counts;
-    `files` has the digest of every file that was read (None: unreadable), for `config_watch.py`.
+    `hash` is of what the file says, without the generation: whoever wrote the file can compute it, whatever the
+    environment adds in each pod. Without a file it is of the settings in force. It tells no secret. `generation` is
+    None where nobody counts; `files` has the digest of every file that was read (None: unreadable), for
+    `config_watch.py`.
     """
 
     settings: Settings
@@ -70,16 +72,16 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     return Loaded(
         settings,
         secrets,
-        hash=settings_hash(settings),
+        hash=settings_hash(msgspec.to_builtins(settings) if path is None else document.value or {}),
         generation=settings.generation or None,
         warnings=(*above.warnings, *checks.warnings(settings), *_unread(settings, above)),
         files=files.digests,
     )
 
 
-def settings_hash(settings: Settings) -> str:
-    """The hash of settings that is shown in `/livez`: equal settings, however written, have equal ones."""
-    canonical = msgspec.json.encode(msgspec.structs.replace(settings, generation=0), order="sorted")
+def settings_hash(values: Mapping[str, Any]) -> str:
+    """The hash that is shown in `/livez`: of sorted compact JSON, so that order, comments and notation do not count."""
+    canonical = msgspec.json.encode({**values, "generation": 0}, order="sorted")
     return "sha256:" + hashlib.sha256(canonical).hexdigest()
 
 

@@ -1,0 +1,84 @@
+"""Ingress: the app's port is found, and its names are taken over by the sidecar.
+
+Pure. A Service that names its target then leads to the sidecar in injected pods and to the app in plain ones.
+Kubernetes looks for a name among a pod's containers first, so the app must give its name up.
+"""
+
+from dataclasses import dataclass
+
+from lastcall_operator.api.names import Reason
+from lastcall_operator.api.streamproxy import StreamProxy
+from lastcall_operator.injection.containers import Object, all_containers, free_name, port_users, ports, rename_port
+from lastcall_operator.injection.errors import InjectionError, Note
+from lastcall_operator.injection.original import Original
+
+
+@dataclass(frozen=True, slots=True)
+class AppPort:
+    """The container, by name, and the number of its port."""
+
+    container: str
+    number: int
+
+
+def find_app_port(spec: Object, proxy: StreamProxy) -> AppPort:
+    """The port that `spec.appPort` means.
+
+    Errors: InjectionError when no container or several have it.
+    """
+    wanted = proxy.spec.app_port
+    if isinstance(wanted, str) and wanted.isascii() and wanted.isdigit():
+        wanted = int(wanted)  # no port's name is all digits
+    key = "containerPort" if isinstance(wanted, int) else "name"
+    where = f"spec.appPort of StreamProxy {proxy.name}"
+    containers = spec.get("containers") or []
+    found = [
+        AppPort(it["name"], port["containerPort"]) for it in containers for port in ports(it) if port.get(key) == wanted
+    ]
+    if not found:
+        declared = [
+            f"{port.get('name') or 'unnamed'} ({port['containerPort']})" for it in containers for port in ports(it)
+        ]
+        raise InjectionError(
+            f"{where}: no container of the pod declares a TCP port {wanted}; declared are "
+            f"{', '.join(declared) or 'none'}"
+        )
+    holders = sorted({port.container for port in found})
+    if len(holders) > 1:
+        what = f"{where}: the containers {' and '.join(holders)} both declare port {wanted}; only one can be meant"
+        raise InjectionError(what, Reason.PORT_CONFLICT)
+    return found[0]
+
+
+def take_over(spec: Object, app: AppPort, original: Original, notes: list[Note]) -> list[str]:
+    """Rename the app's port, under all its names; returns the names that are the sidecar's now."""
+    (container,) = [it for it in spec["containers"] if it["name"] == app.container]
+    taken = {port["name"] for it in all_containers(spec) for port in it.get("ports") or [] if port.get("name")}
+    taken |= {part["port"] for part in port_users(container) if isinstance(part.get("port"), str)}
+    freed: list[str] = []
+    for port in ports(container):
+        if port["containerPort"] != app.number:
+            continue
+        name = port.get("name")
+        if port.get("hostPort"):
+            what = (
+                f"spec.containers[{app.container}].ports[{name or app.number}].hostPort leads to the app, past the "
+                "sidecar"
+            )
+            notes.append(Note(Reason.BYPASSED, what))
+        if not name:
+            continue
+        new = free_name(name, taken)
+        taken.add(new)
+        rename_port(container, name, new)
+        original.of(container).ports[name] = new
+        freed.append(name)
+    others = [
+        it["name"]
+        for it in all_containers(spec)
+        if it is not container and any(port.get("name") in freed for port in it.get("ports") or [])
+    ]
+    if others:
+        what = f"spec.containers[{others[0]}].ports: the name {' or '.join(freed)} is claimed there, too"
+        raise InjectionError(what, Reason.PORT_CONFLICT)
+    return freed

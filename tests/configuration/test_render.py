@@ -1,0 +1,120 @@
+"""From a StreamProxy to the file: what the sidecar's own loader makes of it, and the hash that it reports."""
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.injection.pods import DEFAULTS, env, pod, proxy, sidecar
+from tests.support.sidecar_process import SidecarProcess
+
+from lastcall_operator.configuration import render
+from lastcall_operator.injection import inject
+from lastcall_sidecar.settings import Mode, load
+
+KEY = (
+    ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+
+def as_loaded(rendered, folder, environ):
+    file = folder / "lastcall.yaml"
+    file.write_text(rendered.text)
+    return load(file, environ)
+
+
+def overlay(mode):
+    """The plain variables that the injection gives a sidecar."""
+    made = inject(pod(), proxy(mode), DEFAULTS).pod
+    container = made["spec"]["containers"][0] if mode == "Gateway" else sidecar(made)
+    return {name: value for name, value in env(container).items() if isinstance(value, str)}
+
+
+@pytest.mark.parametrize("mode", ["Ingress", "Egress", "Gateway"])
+@pytest.mark.parametrize("key", [None, KEY], ids=["no key", "key"])
+def test_the_sidecar_takes_it_and_reports_the_hash(tmp_path, mode, key):
+    made = proxy(
+        mode,
+        limits={"maxConcurrent": 7},
+        streaming={"heartbeatSeconds": 3},
+        drain={"ceilingSeconds": 1900, "settleSeconds": 2, "preStopPolicy": "Keep"},
+    )
+    rendered = render(made, key)
+    loaded = as_loaded(rendered, tmp_path, overlay(mode))
+    assert loaded.hash == rendered.hash
+    assert loaded.generation == 3
+    found = loaded.settings
+    assert found.mode is Mode(mode)
+    assert found.limits.max_concurrent == 7
+    assert found.streaming.heartbeat_seconds == 3
+    assert (found.drain.ceiling_seconds, found.drain.settle_seconds) == (1900, 2)
+    assert found.drain.public_key == key
+    assert found.upstream.url == ("http://127.0.0.1:8000" if mode == "Ingress" else "https://api.anthropic.com")
+    assert found.auth.api_keys_file is None
+
+
+def test_secrets_are_named_by_the_files_that_the_injection_mounts():
+    made = proxy(
+        "Egress",
+        upstream={"apiKeySecretRef": {"name": "vendor", "key": "k"}, "url": "https://llm.example/v2"},
+        auth={"apiKeysSecretRef": {"name": "clients"}},
+    )
+    values = yaml.safe_load(render(made, None).text)
+    assert values["upstream"]["apiKeyFile"] == "/etc/lastcall/secrets/upstream/api-key"
+    assert values["upstream"]["url"] == "https://llm.example/v2"
+    assert values["auth"] == {"apiKeysFile": "/etc/lastcall/secrets/clients/api-keys"}
+    assert "vendor" not in render(made, None).text
+    mounts = {item["mountPath"] for item in sidecar(inject(pod(), made, DEFAULTS).pod)["volumeMounts"]}
+    assert {"/etc/lastcall/secrets/upstream", "/etc/lastcall/secrets/clients"} <= mounts
+
+
+def test_the_operator_s_business_and_the_log_level_are_not_in_it():
+    values = yaml.safe_load(render(proxy(sidecar={"logLevel": "debug", "image": "x"}), None).text)
+    assert set(values) == {"mode", "generation", "upstream", "limits", "streaming", "drain"}
+    assert set(values["drain"]) == {"ceilingSeconds", "settleSeconds"}
+
+
+def test_the_hash_changes_with_what_it_says_and_not_with_the_generation():
+    one, same = proxy(), proxy(sidecar={"logLevel": "debug"})
+    assert render(one, None).hash == render(same, None).hash
+    object.__setattr__(same, "generation", 9)
+    assert render(one, None).hash == render(same, None).hash
+    assert render(one, None).text != render(same, None).text
+    assert render(one, None).hash != render(one, KEY).hash
+    assert render(one, None).hash != render(proxy(limits={"maxQueued": 1}), None).hash
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["Egress", "Gateway"]),
+    st.from_regex(
+        r"https?://[a-z]{1,9}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9:_~,%=*&!'\" \[\]{}-]{0,9})?", fullmatch=True
+    ).filter(lambda url: " " not in url),
+    st.integers(1, 86400),
+    st.integers(0, 300),
+)
+def test_whatever_a_stream_proxy_may_say_arrives(tmp_path_factory, mode, url, ceiling, settle):
+    made = proxy(mode, upstream={"url": url}, drain={"ceilingSeconds": ceiling, "settleSeconds": settle})
+    rendered = render(made, KEY)
+    loaded = as_loaded(rendered, tmp_path_factory.getbasetemp(), {})
+    assert loaded.hash == rendered.hash
+    assert loaded.settings.upstream.url == url
+    assert loaded.settings.drain.ceiling_seconds == ceiling
+
+
+def test_a_running_sidecar_reports_the_hash(tmp_path):
+    rendered = render(proxy(), KEY)
+    socket = tmp_path / "control.sock"
+    variables = {**overlay("Ingress"), "LASTCALL_ADMIN__CONTROL_SOCKET": str(socket), "LASTCALL_POD__NAME": "chat-1"}
+    process = SidecarProcess(env=variables)
+    process.env["LASTCALL_LISTEN__TRAFFIC"] = f"127.0.0.1:{process.traffic_port}"
+    process.env["LASTCALL_LISTEN__ADMIN"] = f"127.0.0.1:{process.admin_port}"
+    process.write_config_text(rendered.text)
+    with process as running:
+        found = running.livez()
+    assert found["config"] == {"generation": 3, "hash": rendered.hash, "error": None}
+    assert found["pod"] == "chat-1"
