@@ -56,11 +56,9 @@ class Writes:
         _, at = self._written.get(metadata["uid"], ({}, 0.0))
         if after == before or (steady(after) == steady(before) and now - at < pace_seconds):
             return False
-        gone = {key: None for key in before if key not in after}
         try:
-            await self.api.patch(
-                resource, metadata["namespace"], metadata["name"], {"status": {**after, **gone}}, subresource="status"
-            )
+            patch = {"status": merge_patch(before, after)}
+            await self.api.patch(resource, metadata["namespace"], metadata["name"], patch, subresource="status")
         except NotFoundError:
             return False
         self._written[metadata["uid"]] = (after, now)
@@ -171,3 +169,12 @@ def about_pod(namespace: str, name: str, uid: str) -> About:
 def about_ours(obj: Mapping[str, Any], kind: str) -> About:
     """One of our own resources as the object of an event."""
     return About.of(dict(obj), api_version=names.API_VERSION, kind=kind)
+
+
+def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Object:
+    """What makes the one of the other by RFC 7396: all of it, and None for what is no longer there, at every depth."""
+    found: Object = {key: None for key in before if key not in after}
+    for key, value in after.items():
+        old = before.get(key)
+        found[key] = merge_patch(old, value) if isinstance(value, Mapping) and isinstance(old, Mapping) else value
+    return found

@@ -1,0 +1,115 @@
+"""A FakeCluster that kopf can watch: discovery, and watches that tell what has changed since they last looked."""
+
+import asyncio
+import json
+from typing import Any
+
+from aiohttp import web
+
+from lastcall_operator.testing import FakeCluster
+
+LOOK_SECONDS = 0.02
+#: kopf wants them to be there; nothing of ours is in them.
+_UNUSED = {"namespaces", "customresourcedefinitions"}
+_RESOURCES = {
+    "/api/v1": [
+        ("pods", "Pod"),
+        ("services", "Service"),
+        ("events", "Event"),
+        ("configmaps", "ConfigMap"),
+        ("namespaces", "Namespace"),
+    ],
+    "/apis/apiextensions.k8s.io/v1": [("customresourcedefinitions", "CustomResourceDefinition")],
+    "/apis/apps/v1": [
+        ("deployments", "Deployment"),
+        ("replicasets", "ReplicaSet"),
+        ("statefulsets", "StatefulSet"),
+    ],
+    "/apis/lastcall.dev/v1alpha1": [("streamproxies", "StreamProxy"), ("drainpolicies", "DrainPolicy")],
+}
+
+
+class WatchedCluster(FakeCluster):
+    """As FakeCluster; everything in it is namespaced."""
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if (answer := _discovery(request.path)) is not None:
+            return web.json_response(answer)
+        if request.query.get("watch"):
+            return await self._watch(request)
+        if request.method == "GET" and request.path.rsplit("/", 1)[-1] in _UNUSED:
+            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+        answer = await super()._handle(request)
+        if request.method == "GET" and isinstance(answer.body, bytes) and b'"items"' in answer.body:
+            listed = json.loads(answer.body)
+            return web.json_response({**listed, "metadata": {"resourceVersion": self._newest(request.path)}})
+        return answer
+
+    def _newest(self, path: str) -> str:
+        plural = path.rsplit("/", 1)[-1]
+        return str(max((int(obj["metadata"]["resourceVersion"]) for obj in self.all_of(plural).values()), default=0))
+
+    def all_of(self, plural: str) -> dict[str, dict[str, Any]]:
+        return {obj["metadata"]["uid"]: obj for (each, _, _), obj in self._objects.items() if each == plural}
+
+    async def _watch(self, request: web.Request) -> web.StreamResponse:
+        plural = request.path.rsplit("/", 1)[-1]
+        label = request.query.get("labelSelector", "")
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        since = int(request.query.get("resourceVersion") or 0)
+        known = {
+            uid: obj for uid, obj in self.all_of(plural).items() if int(obj["metadata"]["resourceVersion"]) <= since
+        }
+        while True:
+            now = {uid: obj for uid, obj in self.all_of(plural).items() if _fits(label, obj)}
+            for uid, obj in now.items():
+                old = known.get(uid)
+                if old is None or old["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
+                    await _send(response, "ADDED" if old is None else "MODIFIED", obj)
+            for uid, obj in known.items():
+                if uid not in now and _fits(label, obj):
+                    await _send(response, "DELETED", obj)
+            known = now
+            await asyncio.sleep(LOOK_SECONDS)
+
+
+def _fits(label: str, obj: dict[str, Any]) -> bool:
+    key, _, value = label.partition("=")
+    return not label or (obj["metadata"].get("labels") or {}).get(key) == value
+
+
+async def _send(response: web.StreamResponse, kind: str, obj: dict[str, Any]) -> None:
+    await response.write(json.dumps({"type": kind, "object": obj}).encode() + b"\n")
+
+
+def _discovery(path: str) -> dict[str, Any] | None:
+    if path == "/api":
+        return {"versions": ["v1"]}
+    if path == "/apis":
+        groups = [path.split("/")[2:] for path in _RESOURCES if path.startswith("/apis/")]
+        return {
+            "groups": [
+                {
+                    "name": group,
+                    "versions": [{"version": version, "groupVersion": f"{group}/{version}"}],
+                    "preferredVersion": {"version": version, "groupVersion": f"{group}/{version}"},
+                }
+                for group, version in groups
+            ]
+        }
+    if path not in _RESOURCES:
+        return None
+    verbs = ["get", "list", "watch", "patch", "create", "delete"]
+    return {
+        "resources": [
+            {
+                "name": plural,
+                "singularName": kind.lower(),
+                "kind": kind,
+                "namespaced": plural not in _UNUSED,
+                "verbs": verbs,
+            }
+            for plural, kind in _RESOURCES[path]
+        ]
+    }
