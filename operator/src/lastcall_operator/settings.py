@@ -12,6 +12,7 @@ from typing import Any
 
 from lastcall_operator.errors import SettingsError
 
+OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PREFIX = "LASTCALL_OPERATOR_"
 LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "text")
@@ -122,6 +123,8 @@ class Flag:
     check: Callable[[Any], str | None] | None = None
     repeatable: bool = False
     number: bool = False
+    #: a variable of somebody else's convention that is read as well
+    also: str = ""
 
     @property
     def variable(self) -> str:
@@ -149,7 +152,7 @@ FLAGS = (
     ),
     Flag("--log-level", "log_level", " | ".join(LOG_LEVELS), _one_of(LOG_LEVELS)),
     Flag("--log-format", "log_format", " | ".join(LOG_FORMATS), _one_of(LOG_FORMATS)),
-    Flag("--otlp-endpoint", "otlp_endpoint", "OTLP collector, e.g. http://otel-collector:4318", _url),
+    Flag("--otlp-endpoint", "otlp_endpoint", "OTLP collector, e.g. http://otel-collector:4318", _url, also=OTLP),
     Flag("--webhook-port", "webhook_port", "TLS port of the webhook", _port, number=True),
     Flag("--admin-port", "admin_port", "plain port of /livez, /readyz and /metrics", _port, number=True),
     Flag("--certificate-folder", "certificate_folder", "tls.crt and tls.key of cert-manager; none: made here", _folder),
@@ -180,7 +183,7 @@ def from_arguments(arguments: argparse.Namespace, environment: Mapping[str, str]
     for row in FLAGS:
         given = getattr(arguments, f"setting_{row.field}", None)
         if given is None:
-            text = environment.get(row.variable, "")
+            text = environment.get(row.variable) or environment.get(row.also, "")
             given = [part.strip() for part in text.split(",") if part.strip()] if row.repeatable else text.strip()
         if given:
             values[row.field] = _value(row, given)

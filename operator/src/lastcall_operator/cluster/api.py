@@ -72,9 +72,9 @@ class Api:
         configuration = Configuration()
         try:
             if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-                load_incluster_config(configuration)  # type: ignore[no-untyped-call]
+                load_incluster_config(configuration)
             else:
-                await load_kube_config(kubeconfig, context, configuration)  # type: ignore[no-untyped-call]
+                await load_kube_config(kubeconfig, context, configuration)
         except (ConfigException, OSError) as error:
             raise ApiUnavailableError(f"no way to the Kubernetes API: {error}") from error
         return cls(configuration, timeout_seconds=timeout_seconds)
@@ -87,7 +87,7 @@ class Api:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._client.close()
 
     async def list(
         self, resource: Resource, namespace: str | None = None, *, labels: str | None = None, fields: str | None = None
@@ -197,7 +197,7 @@ class Api:
         headers = {**self._client.default_headers, "Accept": JSON, "Content-Type": content_type}
         try:
             await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
-            response = await self._client.rest_client.request(  # type: ignore[no-untyped-call]
+            response = await self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=self._timeout
             )
             data: bytes = await response.read()

@@ -1,0 +1,241 @@
+"""From a pod to everything that a decision about its removal rests on.
+
+The webhook calls this for every removal; 50 at once of one workload make one LIST and one poll, because answers are
+shared for a quarter of a second. What that hides of what was allowed meanwhile is in the policy's reservations, which
+are read separately and written with their version. Decides nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from lastcall_operator.api import names
+from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_policy
+from lastcall_operator.api.gauge import Gauge
+from lastcall_operator.api.schema import SpecError
+from lastcall_operator.api.streamproxy import StreamProxy, parse_stream_proxy
+from lastcall_operator.removal.model import Evictions, Policy, Snapshot
+from lastcall_operator.removal.reservations import Reservations, Reserved, of_kind
+from lastcall_operator.rollout.ordering import Order
+
+from . import reading
+from .api import Api, Object
+from .flights import Flights
+from .resources import (
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+    DRAIN_POLICIES,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    STREAM_PROXIES,
+    Resource,
+)
+from .selecting import selector_query
+from .sidecars import Sidecars, Target, target_of
+
+#: Seconds for which pods, loads and policies are shared between removals.
+FRESH_SECONDS = 0.25
+#: Seconds for which StreamProxies and the owners of ReplicaSets are: they hardly ever change.
+SETTLED_SECONDS = 1.0
+#: Seconds for the poll of a workload's sidecars; who has not answered by then is silent.
+POLL_SECONDS = 1.0
+
+KINDS: dict[str, Resource] = {
+    "Deployment": DEPLOYMENTS,
+    "StatefulSet": STATEFUL_SETS,
+    "ReplicaSet": REPLICA_SETS,
+}
+
+log = structlog.get_logger("lastcall.observe")
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a DrainPolicy may target: `kind` is Deployment, StatefulSet or ReplicaSet."""
+
+    namespace: str
+    kind: str
+    name: str
+
+
+@dataclass(slots=True)
+class View:
+    """A workload at one moment. `pods` is kept up with what we write ourselves, for as long as the view is shared."""
+
+    target: Object
+    pods: dict[str, Object]
+    gauges: dict[str, Gauge | None]
+    min_available: int
+    needed_seconds: dict[str, float]
+
+    def wrote(self, pod: Object) -> None:
+        """Take a pod as a patch of ours left it."""
+        self.pods[pod["metadata"]["uid"]] = pod
+
+    def target_of(self, uid: str) -> Target | None:
+        """The sidecar of a pod."""
+        pod = self.pods.get(uid)
+        return None if pod is None else target_of(pod)
+
+    @property
+    def replicas(self) -> int:
+        """How many pods are wanted."""
+        wanted = self.target["spec"].get("replicas")
+        return 1 if wanted is None else int(wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Governed:
+    """A workload and the policy that it is under; `raw` is the policy with its resourceVersion."""
+
+    workload: Workload
+    policy: DrainPolicyObject
+    raw: Object
+
+
+class Observer:
+    """Looks at the cluster and the sidecars. One per process."""
+
+    def __init__(self, api: Api, sidecars: Sidecars) -> None:
+        self._api, self._sidecars = api, sidecars
+        self._views: Flights[View] = Flights(FRESH_SECONDS)
+        self._policies: Flights[list[Object]] = Flights(FRESH_SECONDS)
+        self._parents: Flights[Object | None] = Flights(SETTLED_SECONDS)
+        self._proxies: Flights[dict[str, StreamProxy]] = Flights(SETTLED_SECONDS)
+
+    async def pod(self, namespace: str, name: str) -> Object | None:
+        """A pod by its name."""
+        return await self._api.find(PODS, namespace, name)
+
+    async def governed(self, namespace: str, pod: Object) -> Governed | None:
+        """The policy that a pod is under: the oldest that targets any of its owners; None without one.
+
+        Errors: ApiError.
+        """
+        policies = await self._policies.get(
+            namespace, lambda: self._api.list(DRAIN_POLICIES, namespace)
+        )  # nearly every namespace has none, and then nothing else is asked
+        owner = reading.controller_of(pod)
+        if not policies or owner is None:
+            return None
+        owners = [(owner["kind"], owner["name"])]
+        if owner["kind"] == "ReplicaSet":
+            replica_set = await self._replica_set(namespace, owner["name"])
+            above = None if replica_set is None else reading.controller_of(replica_set)
+            if above is not None:
+                owners.append((above["kind"], above["name"]))
+        return _oldest(namespace, policies, owners)
+
+    async def policy_again(self, governed: Governed) -> Governed:
+        """The same policy as it is now.
+
+        Errors: ApiError.
+        """
+        raw = await self._api.get(DRAIN_POLICIES, governed.workload.namespace, governed.policy.name)
+        return replace(governed, raw=raw, policy=parse_drain_policy(raw))
+
+    async def view(self, workload: Workload) -> View:
+        """The workload's pods with their loads, polled within the last quarter of a second.
+
+        Errors: ApiError.
+        """
+        return await self._views.get(workload, lambda: self._view(workload))
+
+    def snapshot(self, view: View, reservations: Reservations) -> Snapshot:
+        """What a decision is made of: what is seen, and what has just been allowed elsewhere."""
+        leaving, leased = of_kind(reservations, Reserved.REMOVAL), of_kind(reservations, Reserved.LEASE)
+        pods = []
+        for uid, raw in view.pods.items():
+            pod = reading.read_pod(raw, view.gauges.get(uid), self._sidecars.misses(uid), view.needed_seconds[uid])
+            pods.append(replace(pod, terminating=pod.terminating or uid in leaving, leased=pod.leased or uid in leased))
+        return Snapshot(tuple(pods), view.min_available)
+
+    async def proxies(self, namespace: str) -> dict[str, StreamProxy]:
+        """The StreamProxies of a namespace, by name. What cannot be read is left out: the controller says so.
+
+        Errors: ApiError.
+        """
+        return await self._proxies.get(namespace, lambda: self._read_proxies(namespace))
+
+    async def _read_proxies(self, namespace: str) -> dict[str, StreamProxy]:
+        found = {}
+        for raw in await self._api.list(STREAM_PROXIES, namespace):
+            try:
+                proxy = parse_stream_proxy(raw)
+            except SpecError as error:
+                log.warning("streamproxy.unreadable", name=raw["metadata"]["name"], error=str(error))
+            else:
+                found[proxy.name] = proxy
+        return found
+
+    async def _view(self, workload: Workload) -> View:
+        namespace = workload.namespace
+        target = await self._api.get(KINDS[workload.kind], namespace, workload.name)
+        query = selector_query(target["spec"].get("selector") or {})
+        pods, budgets, owners, proxies = await asyncio.gather(
+            self._api.list(PODS, namespace, labels=query),
+            self._api.list(DISRUPTION_BUDGETS, namespace),
+            self._owners(workload, target, query),
+            self.proxies(namespace),
+        )
+        mine = {pod["metadata"]["uid"]: pod for pod in pods if _owner_uid(pod) in owners}
+        targets = [asked for pod in mine.values() if (asked := target_of(pod)) is not None]
+        gauges = await self._sidecars.poll(targets, POLL_SECONDS)
+        needed = {uid: needed_seconds(pod, proxies) for uid, pod in mine.items()}
+        return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed)
+
+    async def _owners(self, workload: Workload, target: Object, query: str) -> frozenset[str]:
+        """UIDs of what owns the pods themselves: all ReplicaSets of a Deployment, or the target."""
+        uid: str = target["metadata"]["uid"]
+        if workload.kind != "Deployment":
+            return frozenset({uid})
+        replica_sets = await self._api.list(REPLICA_SETS, workload.namespace, labels=query)
+        return frozenset(each["metadata"]["uid"] for each in replica_sets if _owner_uid(each) == uid)
+
+    async def _replica_set(self, namespace: str, name: str) -> Object | None:
+        return await self._parents.get((namespace, name), lambda: self._api.find(REPLICA_SETS, namespace, name))
+
+
+def needed_seconds(pod: Object, proxies: dict[str, StreamProxy]) -> float:
+    """Seconds that the pod's sidecar may need to end: what its StreamProxy says, else what the pod itself asks for."""
+    name = (pod["metadata"].get("annotations") or {}).get(names.STREAM_PROXY)
+    if name is None:
+        return reading.grace_of(pod)
+    proxy = proxies.get(name)
+    if proxy is None:
+        return reading.NEEDED_SECONDS
+    return float(proxy.spec.drain_seconds)
+
+
+def policy_of(policy: DrainPolicyObject, replicas: int) -> Policy:
+    """A DrainPolicy's rules, with percentages resolved for so many replicas."""
+    spec = policy.spec
+    return Policy(
+        order=Order(spec.order.value),
+        max_draining=spec.busy_limit(replicas),
+        hold_deadline_seconds=float(spec.hold_deadline_seconds),
+        evictions=Evictions(spec.evictions.value),
+    )
+
+
+def _oldest(namespace: str, policies: Sequence[Object], owners: list[tuple[Any, Any]]) -> Governed | None:
+    found = []
+    for raw in policies:
+        try:
+            policy = parse_drain_policy(raw)
+        except SpecError as error:
+            log.warning("drainpolicy.unreadable", name=raw["metadata"]["name"], error=str(error))
+            continue
+        reference = policy.spec.target_ref
+        if (reference.kind, reference.name) in owners and reference.kind in KINDS:
+            found.append(Governed(Workload(namespace, reference.kind.value, reference.name), policy, raw))
+    return min(found, key=lambda each: each.policy.age, default=None)
+
+
+def _owner_uid(thing: Object) -> str | None:
+    owner = reading.controller_of(thing)
+    return None if owner is None else owner["uid"]

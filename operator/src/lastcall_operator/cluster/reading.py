@@ -1,0 +1,110 @@
+"""Pods and budgets as the API has them, read into what a removal decision rests on. No I/O here."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from lastcall_operator.api import names
+from lastcall_operator.api.gauge import Gauge
+from lastcall_operator.removal.model import Load, Pod
+
+from .selecting import selects
+from .sidecars import MISSES
+
+#: Seconds that a pod's sidecar needs when nothing says more: the default ceiling, settle time and margin.
+NEEDED_SECONDS = 1955.0
+#: What Kubernetes gives a pod that asks for nothing.
+GRACE_SECONDS = 30.0
+
+Object = dict[str, Any]
+
+
+def read_pod(pod: Object, gauge: Gauge | None, misses: int, needed_seconds: float) -> Pod:
+    """A pod with what its sidecar says (None: it was silent, for the `misses`-th time in a row)."""
+    metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    owner = controller_of(pod) or {}
+    known = gauge is not None
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        owner=owner.get("uid", ""),
+        created=seconds(metadata.get("creationTimestamp")) or 0.0,
+        scheduled=bool(spec.get("nodeName")),
+        running=status.get("phase") == "Running",
+        ready=is_ready(pod),
+        load=Load.KNOWN if known else Load.UNKNOWN if misses >= MISSES else Load.SILENT,
+        in_flight=gauge.in_flight if gauge is not None else 0,
+        state=gauge.state if gauge is not None else None,
+        final=gauge is not None and gauge.draining and gauge.final,
+        terminating="deletionTimestamp" in metadata,
+        leased=gauge is not None and gauge.draining and not gauge.final,
+        sidecar=has_sidecar(pod),
+        grace_seconds=grace_of(pod),
+        needed_seconds=needed_seconds,
+        held_since=seconds(annotations.get(names.HELD_SINCE)),
+        allow_removal=annotations.get(names.ALLOW_REMOVAL) == names.TRUE,
+        cost=_integer(annotations.get(names.DELETION_COST)),
+        cost_written=_integer(annotations.get(names.COST_WRITTEN)),
+        asked_again=seconds(annotations.get(names.ASK_AGAIN)),
+    )
+
+
+def has_sidecar(pod: Object) -> bool:
+    """Whether the pod has a sidecar that may be asked: never on the node's own network."""
+    labelled = (pod["metadata"].get("labels") or {}).get(names.SIDECAR_LABEL) == names.TRUE
+    return labelled and not (pod.get("spec") or {}).get("hostNetwork")
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether the pod's condition Ready is true."""
+    conditions = (pod.get("status") or {}).get("conditions") or []
+    return any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+
+
+def grace_of(pod: Object) -> float:
+    """The pod's own grace in seconds."""
+    grace = (pod.get("spec") or {}).get("terminationGracePeriodSeconds")
+    return GRACE_SECONDS if grace is None else float(grace)
+
+
+def controller_of(thing: Object) -> dict[str, Any] | None:
+    """The owner reference of the object's controller."""
+    references: Iterable[dict[str, Any]] = thing["metadata"].get("ownerReferences") or []
+    return next((each for each in references if each.get("controller")), None)
+
+
+def min_available(budgets: Iterable[Object], pods: Iterable[Object]) -> int:
+    """The most healthy pods that any PodDisruptionBudget of one of these pods demands; 0 without one."""
+    labels: list[Mapping[str, str]] = [pod["metadata"].get("labels") or {} for pod in pods]
+    return max(
+        (
+            int((budget.get("status") or {}).get("desiredHealthy") or 0)
+            for budget in budgets
+            if any(selects(budget["spec"].get("selector"), each) for each in labels)
+        ),
+        default=0,
+    )
+
+
+def seconds(text: str | None) -> float | None:
+    """A time of the API, or of an annotation, in seconds since the epoch; None when there is none that can be read."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except (ValueError, TypeError):
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
+
+
+def timestamp(now: float) -> str:
+    """Seconds since the epoch, as the API writes times."""
+    return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _integer(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(text)
+    except ValueError:
+        return None

@@ -1,0 +1,190 @@
+"""A small API server over real HTTP.
+
+It holds objects, answers LIST, GET, POST, PUT, PATCH and DELETE, and knows resourceVersions. No validation, no
+defaults, no watches, no controllers.
+"""
+
+import asyncio
+import copy
+import itertools
+import json
+from collections import Counter
+from typing import Any, Self
+
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+
+from lastcall_operator.cluster.api import Api
+from lastcall_operator.cluster.resources import Resource
+
+Object = dict[str, Any]
+Key = tuple[str, str | None, str]
+
+
+class FakeCluster:
+    """Use it with `async with`. `put` an object, let the code under test act, and `get` it again."""
+
+    def __init__(self) -> None:
+        self._objects: dict[Key, Object] = {}
+        self._versions = itertools.count(1)
+        self._runner: web.AppRunner | None = None
+        #: requests by method and plural
+        self.requests: Counter[tuple[str, str]] = Counter()
+        #: every answer is this late, in seconds
+        self.delay_seconds = 0.0
+        #: every answer is this status instead
+        self.failing: int | None = None
+        #: every write with a resourceVersion conflicts
+        self.conflicts = False
+        self.url = ""
+
+    async def __aenter__(self) -> Self:
+        app = web.Application(client_max_size=16 * 1024 * 1024)
+        app.router.add_route("*", "/{path:.*}", self._handle)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        self.url = f"http://{host}:{port}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    def connect(self, *, timeout_seconds: float = 10.0) -> Api:
+        """A client of this API server."""
+        configuration = Configuration()
+        configuration.host = self.url
+        return Api(configuration, timeout_seconds=timeout_seconds)
+
+    def put(self, resource: Resource, obj: Object) -> Object:
+        """Put an object there, whatever was there before."""
+        metadata = obj.setdefault("metadata", {})
+        namespace = metadata.get("namespace") if resource.namespaced else None
+        metadata.setdefault("uid", f"uid-{resource.plural}-{metadata['name']}")
+        metadata.setdefault("creationTimestamp", "2026-11-22T10:00:00Z")
+        metadata["resourceVersion"] = str(next(self._versions))
+        self._objects[resource.plural, namespace, metadata["name"]] = copy.deepcopy(obj)
+        return obj
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Object:
+        """An object as it is now; KeyError without one."""
+        return copy.deepcopy(self._objects[resource.plural, namespace if resource.namespaced else None, name])
+
+    def all(self, resource: Resource) -> list[Object]:
+        """All objects of a kind, as they are now."""
+        return [copy.deepcopy(obj) for (plural, _, _), obj in self._objects.items() if plural == resource.plural]
+
+    def remove(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Take an object away."""
+        del self._objects[resource.plural, namespace if resource.namespaced else None, name]
+
+    async def _handle(self, request: web.Request) -> web.Response:
+        plural, namespace, name = _parse(request.path)
+        self.requests[request.method, plural] += 1
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        if self.failing is not None:
+            return _status(self.failing, "InternalError", "as asked for")
+        body = json.loads(await request.read() or b"null")
+        if request.method == "POST":
+            return self._create(plural, namespace, body)
+        if name is None:
+            return self._list(plural, namespace, request.query.get("labelSelector", ""))
+        return self._one(request, (plural, namespace, name), body)
+
+    def _one(self, request: web.Request, key: Key, body: Any) -> web.Response:
+        found = self._objects.get(key)
+        if found is None:
+            return _status(404, "NotFound", f'{key[0]} "{key[2]}" not found')
+        if request.method == "GET":
+            return web.json_response(found)
+        if request.method == "DELETE":
+            del self._objects[key]
+            return web.json_response({"kind": "Status", "status": "Success"})
+        if request.method == "PUT":
+            return self._write(key, body, body["metadata"].get("resourceVersion"))
+        if request.content_type == "application/json-patch+json":
+            try:
+                return self._write(key, _json_patched(found, body), None)
+            except AssertionError:
+                return _status(422, "Invalid", "the test of the patch failed")
+        metadata = body.get("metadata") or {}
+        if metadata.get("uid") not in {None, found["metadata"]["uid"]}:
+            return _status(409, "Conflict", "Precondition failed: UID in precondition")
+        return self._write(key, _merged(found, body), metadata.get("resourceVersion"))
+
+    def _create(self, plural: str, namespace: str | None, body: Object) -> web.Response:
+        key = (plural, namespace, body["metadata"].get("name", ""))
+        if key in self._objects:
+            return _status(409, "AlreadyExists", f'{plural} "{key[2]}" already exists')
+        body["metadata"].setdefault("uid", f"uid-{plural}-{key[2]}")
+        return self._store(key, body)
+
+    def _list(self, plural: str, namespace: str | None, labels: str) -> web.Response:
+        items = [
+            obj
+            for (each, within, _), obj in self._objects.items()
+            if each == plural and namespace in {None, within} and _selected(labels, obj)
+        ]
+        return web.json_response({"kind": "List", "metadata": {}, "items": items})
+
+    def _write(self, key: Key, body: Object, version: str | None) -> web.Response:
+        if version is not None and (self.conflicts or version != self._objects[key]["metadata"]["resourceVersion"]):
+            return _status(409, "Conflict", f"{key[2]}: the object has been modified")
+        return self._store(key, body)
+
+    def _store(self, key: Key, body: Object) -> web.Response:
+        body["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._objects[key] = body
+        return web.json_response(body)
+
+
+def _parse(path: str) -> tuple[str, str | None, str | None]:
+    parts = path.strip("/").split("/")
+    parts = parts[2:] if parts[0] == "api" else parts[3:]
+    namespace = None
+    if parts[0] == "namespaces" and len(parts) > 2:
+        namespace, parts = parts[1], parts[2:]
+    return parts[0], namespace, parts[1] if len(parts) > 1 else None
+
+
+def _selected(query: str, obj: Object) -> bool:
+    labels = obj["metadata"].get("labels") or {}
+    return all(labels.get(key) == value for key, _, value in (term.partition("=") for term in query.split(",") if term))
+
+
+def _merged(old: Any, patch: Any) -> Any:
+    """RFC 7396."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(old) if isinstance(old, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merged(merged.get(key), value)
+    return merged
+
+
+def _json_patched(old: Object, patch: list[Object]) -> Object:
+    """The part of RFC 6902 that is used here: test, add and replace of members."""
+    new = copy.deepcopy(old)
+    for operation in patch:
+        *way, last = [part.replace("~1", "/").replace("~0", "~") for part in operation["path"].split("/")[1:]]
+        parent: Any = new
+        for part in way:
+            parent = parent[int(part)] if isinstance(parent, list) else parent[part]
+        if operation["op"] == "test":
+            if parent.get(last) != operation["value"]:
+                raise AssertionError(operation["path"])
+        else:
+            parent[last] = operation["value"]
+    return new
+
+
+def _status(code: int, reason: str, message: str) -> web.Response:
+    body = {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+    return web.json_response(body, status=code)

@@ -1,0 +1,58 @@
+"""The webhook's routes: admission behind TLS, probes and metrics on the plain port."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from quart import Quart, Response, request
+
+from lastcall_operator.removal.review import ReviewError
+from lastcall_operator.telemetry.meters import CONTENT_TYPE, Meters
+
+Answer = Callable[[Any], Awaitable[dict[str, Any]]]
+
+
+def admission_app(mutate_pods: Answer, validate_removals: Answer) -> Quart:
+    """What the API server calls."""
+    app = Quart("lastcall-admission")
+
+    @app.post("/mutate/pods")
+    async def pods() -> Response:
+        return await _answered(mutate_pods)
+
+    @app.post("/validate/removals")
+    async def removals() -> Response:
+        return await _answered(validate_removals)
+
+    return app
+
+
+def probes_app(alive: Callable[[], bool], ready: Callable[[], bool], metrics: Meters) -> Quart:
+    """What the kubelet and Prometheus call."""
+    app = Quart("lastcall-probes")
+
+    @app.get("/livez")
+    async def livez() -> Response:
+        return _said(alive())
+
+    @app.get("/readyz")
+    async def readyz() -> Response:
+        return _said(ready())
+
+    @app.get("/metrics")
+    async def prometheus() -> Response:
+        return Response(metrics.exposition(), 200, content_type=CONTENT_TYPE)
+
+    return app
+
+
+async def _answered(answer: Answer) -> Response:
+    try:
+        body = msgspec.json.decode(await request.get_data())
+        return Response(msgspec.json.encode(await answer(body)), 200, content_type="application/json")
+    except (ReviewError, msgspec.DecodeError) as error:
+        return Response(f"no AdmissionReview: {error}\n", 400, content_type="text/plain")
+
+
+def _said(good: bool) -> Response:
+    return Response("ok\n" if good else "not now\n", 200 if good else 503, content_type="text/plain")

@@ -1,0 +1,176 @@
+"""The way of a removal, on one screen: read → observe → decide → reserve → effects → answer.
+
+Whatever goes wrong, the removal is allowed: nothing of ours may stand between Kubernetes and its pods. Removals of one
+workload are decided one after the other; the webhook's replicas agree through the policy's reservations.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import structlog
+
+from lastcall_operator.api import names
+from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.observe import FRESH_SECONDS, Governed, Observer, View, Workload, policy_of
+from lastcall_operator.cluster.resources import DRAIN_POLICIES
+from lastcall_operator.errors import ConflictError
+from lastcall_operator.removal import reservations as reserved
+from lastcall_operator.removal import review
+from lastcall_operator.removal.decide import decide
+from lastcall_operator.removal.model import Allow, Decision, Refuse
+from lastcall_operator.telemetry import tracing
+from lastcall_operator.telemetry.metrics import Metrics
+
+from .effects import Effects
+
+#: Seconds for a decision. The API server gives up after 3 and allows; a second is left for its way and ours.
+DECISION_SECONDS = 1.8
+#: Seconds that an answer waits for its effects: the controller asks again at once, and should see the costs.
+EFFECT_SECONDS = 0.5
+#: How often the reservations are written before somebody else is left to decide.
+TRIES = 3
+#: Workloads whose locks are kept.
+_WORKLOADS = 1000
+
+log = structlog.get_logger("lastcall.removals")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A decision, and what its effects need to know."""
+
+    decision: Decision
+    pod: Object
+    governed: Governed
+    view: View
+
+
+class Removals:
+    """Answers AdmissionReviews of removals. `clock`: seconds since the epoch."""
+
+    def __init__(
+        self, api: Api, observer: Observer, effects: Effects, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._api, self._observer, self._effects = api, observer, effects
+        self._metrics, self._clock = metrics, clock
+        self._locks: OrderedDict[Workload, asyncio.Lock] = OrderedDict()
+        self._written_last: dict[Workload, tuple[Governed, float]] = {}
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def answer(self, body: Any) -> dict[str, Any]:
+        """The AdmissionReview to send back.
+
+        Errors: ReviewError, when there is not even a UID to answer to.
+        """
+        uid = review.uid_of(body)
+        started = asyncio.get_running_loop().time()
+        asked: review.Asked | None = None
+        decision: Decision
+        try:
+            asked = review.asked(body)
+            async with asyncio.timeout(DECISION_SECONDS):
+                decision = await self._decided(asked)
+        except Exception as error:  # every fault allows: it is logged whole, counted, and ends here
+            log.exception("removal.fault", review=uid, pod=None if asked is None else asked.name)
+            self._metrics.fault(type(error).__name__)
+            decision = Allow("lastcall could not decide in time, or at all", reserve=False)
+        kind = None if asked is None else asked.kind
+        self._metrics.removal("none" if kind is None else kind.value, decision, _since(started))
+        return review.answer(uid, decision, kind)
+
+    async def finish(self) -> None:
+        """Wait for effects that are under way."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=2 * EFFECT_SECONDS)
+
+    async def _decided(self, asked: review.Asked | None) -> Decision:
+        if asked is None:
+            return Allow("none of ours", reserve=False)
+        with tracing.span(f"evict {asked.name}", {"lastcall.removal.kind": asked.kind.value}):
+            outcome = await self._outcome(asked)
+            if isinstance(outcome, Allow):
+                return outcome
+            log.info(
+                "removal.decided",
+                pod=f"{asked.namespace}/{asked.name}",
+                kind=asked.kind.value,
+                allowed=isinstance(outcome.decision, Allow),
+                why=outcome.decision.why,
+                dry_run=asked.dry_run,
+            )
+            if not asked.dry_run:
+                await self._carry_out(outcome)
+            return outcome.decision
+
+    async def _outcome(self, asked: review.Asked) -> Outcome | Allow:
+        pod = asked.pod or await self._observer.pod(asked.namespace, asked.name)
+        if pod is None or (asked.uid is not None and pod["metadata"]["uid"] != asked.uid):
+            return Allow("there is no such pod", reserve=False)
+        governed = await self._observer.governed(asked.namespace, pod)
+        if governed is None:
+            return Allow("no DrainPolicy targets its workload", reserve=False)
+        async with self._lock(governed.workload):
+            return await self._agreed(asked, pod, governed)
+
+    async def _agreed(self, asked: review.Asked, pod: Object, governed: Governed) -> Outcome:
+        """Decide, and write down what the decision reserves; whoever was faster is taken into account."""
+        removal = asked.removal(pod["metadata"]["uid"])
+        governed = self._newest(governed.workload) or await self._observer.policy_again(governed)
+        for _ in range(TRIES):
+            view = await self._observer.view(governed.workload)
+            now = self._clock()
+            held = reserved.parse((governed.raw["metadata"].get("annotations") or {}).get(names.RESERVATIONS), now)
+            policy = policy_of(governed.policy, view.replicas)
+            decision = decide(removal, self._observer.snapshot(view, held), policy, now)
+            wanted = reserved.after(held, removal, decision, policy, now)
+            if wanted == held or await self._written(governed, wanted):
+                return Outcome(decision, pod, governed, view)
+            governed = await self._observer.policy_again(governed)
+        return Outcome(Refuse("another removal of this workload is being decided"), pod, governed, view)
+
+    async def _written(self, governed: Governed, wanted: reserved.Reservations) -> bool:
+        """Whether nobody else has written since the policy was read."""
+        metadata = governed.raw["metadata"]
+        self._written_last.pop(governed.workload, None)
+        try:
+            raw = await self._api.annotate(
+                DRAIN_POLICIES,
+                governed.workload.namespace,
+                governed.policy.name,
+                {names.RESERVATIONS: reserved.render(wanted)},
+                resource_version=metadata["resourceVersion"],
+            )
+        except ConflictError:
+            return False
+        self._written_last[governed.workload] = replace(governed, raw=raw), asyncio.get_running_loop().time()
+        return True
+
+    def _newest(self, workload: Workload) -> Governed | None:
+        """The policy as our own last write left it, if that was a moment ago.
+
+        Whoever has written since makes our next write fail, and then it is read again.
+        """
+        governed, at = self._written_last.get(workload, (None, 0.0))
+        return governed if asyncio.get_running_loop().time() - at <= FRESH_SECONDS else None
+
+    async def _carry_out(self, outcome: Outcome) -> None:
+        task = asyncio.create_task(self._effects.of(outcome.decision, outcome.pod, outcome.governed, outcome.view))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        await asyncio.wait({task}, timeout=EFFECT_SECONDS)
+
+    def _lock(self, workload: Workload) -> asyncio.Lock:
+        lock = self._locks.setdefault(workload, asyncio.Lock())
+        self._locks.move_to_end(workload)
+        for old in [each for each, kept in self._locks.items() if not kept.locked()][: len(self._locks) - _WORKLOADS]:
+            del self._locks[old]
+            self._written_last.pop(old, None)
+        return lock
+
+
+def _since(started: float) -> float:
+    return asyncio.get_running_loop().time() - started

@@ -1,0 +1,98 @@
+"""Whatever is broken, removals are allowed, in time; and two webhooks together keep to maxDraining."""
+
+import asyncio
+import time
+
+import pytest
+
+from lastcall_operator.cluster.resources import DEPLOYMENTS, STREAM_PROXIES
+from lastcall_operator.testing import eviction_review, pod_deletion_review
+
+from .stage import staged
+
+#: What the API server waits for us is 3 s, and a decision ends before 2.
+IN_TIME_SECONDS = 2.5
+
+
+async def faults(stage):
+    _, text = await stage.probe("/metrics")
+    return [
+        line for line in text.splitlines() if line.startswith("lastcall_webhook_faults_total") and line[-3:] != "0.0"
+    ]
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        pytest.param(lambda stage: setattr(stage.cluster, "failing", 500), id="the API server fails"),
+        pytest.param(lambda stage: setattr(stage.cluster, "failing", 403), id="RBAC forbids"),
+        pytest.param(lambda stage: setattr(stage.cluster, "delay_seconds", 5), id="the API server hangs"),
+        pytest.param(lambda stage: stage.cluster.remove(DEPLOYMENTS, "default", "chat"), id="no target any more"),
+    ],
+)
+async def test_every_fault_allows_in_time(break_it):
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5, b=0)
+        review = pod_deletion_review(stage.get_pod("a"))
+        break_it(stage)
+        started = time.perf_counter()
+        answer = await stage.removal(review)
+        assert answer["allowed"]
+        assert time.perf_counter() - started < IN_TIME_SECONDS
+        stage.cluster.failing, stage.cluster.delay_seconds = None, 0
+        assert len(await faults(stage)) == 1
+
+
+async def test_sidecars_that_hang_are_busy_and_the_answer_is_in_time():
+    async with staged() as stage:
+        stage.policy(maxDraining=1)
+        stage.workload(a=0, b=0)
+        for sidecar in stage.loads.values():
+            sidecar.hangs = True
+        started = time.perf_counter()
+        answer = await stage.removal(eviction_review(stage.get_pod("a"), grace_seconds=1))
+        assert time.perf_counter() - started < IN_TIME_SECONDS
+        assert not answer["allowed"]
+        assert "does not answer" in answer["status"]["message"]
+
+
+async def test_what_is_no_review_is_no_answer():
+    async with staged() as stage:
+        port = stage.webhooks[0][1].webhook_port
+        for body in (b"{}", b"[]", b"?", b'{"request": {}}'):
+            for path in ("/validate/removals", "/mutate/pods"):
+                url = f"https://127.0.0.1:{port}{path}"
+                host = "f-webhook.lastcall.svc"
+                async with stage.http.post(url, data=body, ssl=stage.trusted, server_hostname=host) as answer:
+                    assert answer.status == 400
+
+
+async def test_two_webhooks_that_race_do_not_exceed_max_draining():
+    async with staged(replicas=2) as stage:
+        stage.policy(maxDraining=2)
+        stage.workload(**{f"p{number}": 1 for number in range(12)})
+        reviews = [pod_deletion_review(stage.get_pod(f"p{number}")) for number in range(12)]
+        stage.cluster.delay_seconds = 0.01  # both have read before either has written
+        answers = await asyncio.gather(*(stage.removal(review, n % 2) for n, review in enumerate(reviews)))
+        assert sum(answer["allowed"] for answer in answers) == 2
+
+
+async def test_a_policy_that_keeps_changing_refuses_for_the_moment():
+    async with staged() as stage:
+        stage.policy(maxDraining=2)
+        stage.workload(a=1, b=1)
+        stage.cluster.conflicts = True
+        answer = await stage.removal(pod_deletion_review(stage.get_pod("a")))
+        assert not answer["allowed"]
+        assert "another removal" in answer["status"]["message"]
+        stage.cluster.conflicts = False
+        assert (await stage.removal(pod_deletion_review(stage.get_pod("a"))))["allowed"]
+
+
+async def test_a_streamproxy_that_cannot_be_read_does_not_matter():
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5, b=0)
+        stage.cluster.put(STREAM_PROXIES, {"metadata": {"name": "p", "namespace": "default"}, "spec": {"mode": 7}})
+        assert not (await stage.removal(pod_deletion_review(stage.get_pod("a"))))["allowed"]
