@@ -125,6 +125,15 @@ def test_a_pod_with_nothing_in_it_is_no_trouble(before):
     assert undo(before) in ({}, {"metadata": {}})
 
 
+def test_annotations_and_names_of_others_stay():
+    before = pod()
+    before["metadata"]["annotations"] = {"team": "a"}
+    before["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": "http-app"}}  # a name that nobody has
+    once = inject(before, proxy(), DEFAULTS).pod
+    assert once["spec"]["containers"][0]["ports"][0]["name"] == "http-app2"
+    assert undo(once) == before
+
+
 def test_nothing_is_patched_the_second_time():
     once = inject(pod(), proxy(), DEFAULTS).pod
     assert json_patch(once, inject(once, proxy(), DEFAULTS).pod) == []

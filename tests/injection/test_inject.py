@@ -153,7 +153,7 @@ def test_a_kept_hook_follows_the_port_too():
     assert after["lifecycle"]["preStop"]["httpGet"]["port"] == "http-app"
 
 
-@pytest.mark.parametrize("wanted", [8000, "http"])
+@pytest.mark.parametrize("wanted", [8000, "8000", "http"])
 def test_the_port_is_found_by_name_or_number(wanted):
     other = app("metrics", ports=[{"name": "metrics", "containerPort": 9000}])
     after = injected(pod(other, app()), appPort=wanted)
@@ -306,6 +306,11 @@ def test_egress_leads_the_app_through_the_sidecar_and_gates_nothing():
         "ANTHROPIC_BASE_URL": "http://127.0.0.1:8080",
         "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1",
     }
+
+
+def test_egress_leaves_an_app_alone_that_says_where_it_calls():
+    own = app(env=[{"name": name, "value": "http://mine"} for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL")])
+    assert injected(pod(own), "Egress")["spec"]["containers"] == [own]
 
 
 def test_egress_apps_wait_on_request():
