@@ -17,7 +17,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 TIMEOUT_SECONDS = 20.0
 #: Bytes that we hold for a peer that does not read, before `send` waits.
@@ -373,9 +373,9 @@ class _Protocol(asyncio.Protocol):
         self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.set_write_buffer_limits(high=_HIGH_WATER)
-        self.connection = Connection(transport, time.monotonic())
+        taken = cast("asyncio.Transport", transport)  # uvloop's is none by its class
+        taken.set_write_buffer_limits(high=_HIGH_WATER)
+        self.connection = Connection(taken, time.monotonic())
         self.connection._writable.set()
         self._server._accepted(self.connection)
 
