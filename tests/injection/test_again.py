@@ -129,6 +129,7 @@ def test_annotations_and_names_of_others_stay():
     before = pod()
     before["metadata"]["annotations"] = {"team": "a"}
     before["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": "http-app"}}  # a name that nobody has
+    before["spec"]["containers"][0]["lifecycle"] = {"stopSignal": "SIGINT"}
     once = inject(before, proxy(), DEFAULTS).pod
     assert once["spec"]["containers"][0]["ports"][0]["name"] == "http-app2"
     assert undo(once) == before
