@@ -1,0 +1,132 @@
+"""What is kept of an object is what it says, whatever else anybody wrote into it."""
+
+from typing import Any
+
+import pytest
+
+from lastcall_operator.api import names
+from lastcall_operator.status.records import Note, pod_record, seconds, service_record, workload_record
+from lastcall_operator.status.services import bypassing
+from tests.status.scenes import notes, pod_body, workload_body
+
+
+def test_a_pod_is_read() -> None:
+    body = pod_body()
+    body["metadata"]["annotations"] |= {
+        names.ADMIN_PORT: "18081",
+        names.NOTES: notes(("PortConflict", "taken")),
+        names.HELD_SINCE: "1970-01-01T00:01:00Z",
+        names.DELETION_COST: "4",
+        names.COST_WRITTEN: "4",
+    }
+    body["metadata"] |= {"deletionTimestamp": "1970-01-01T01:00:00Z", "deletionGracePeriodSeconds": 600}
+    found = pod_record(body)
+    assert (found.owner_kind, found.owner, found.revision, found.port) == ("StatefulSet", "uid-chat", "old", 18081)
+    assert (found.held_since, found.deleted, found.grace_seconds) == (60.0, 3000.0, 2000.0)
+    assert found.notes == (Note("PortConflict", "taken"),)
+    assert found.proxy == "chat"
+    assert found.ready
+    assert found.sidecar
+
+
+def test_a_bare_pod_is_read() -> None:
+    found = pod_record({"metadata": {"name": "a", "uid": "b"}})
+    assert (found.owner, found.revision, found.port, found.ip) == ("", "", 8081, None)
+    assert not found.sidecar
+    assert found.created == 0.0
+
+
+def test_a_pod_on_its_nodes_network_is_nobody_to_ask() -> None:
+    body = pod_body()
+    body["spec"]["hostNetwork"] = True
+    assert pod_record(body).ip is None
+
+
+@pytest.mark.parametrize("port", ["", "0", "65536", "x", "-1", "²"])
+def test_a_port_that_is_none_is_the_usual_one(port: str) -> None:
+    body = pod_body()
+    body["metadata"]["annotations"][names.ADMIN_PORT] = port
+    assert pod_record(body).port == 8081
+
+
+@pytest.mark.parametrize("text", ["", "x", "{", "[1]", '[{"reason": "a"}]', "null", '{"a": 1}'])
+def test_notes_that_are_not_ours_are_none(text: str) -> None:
+    body = pod_body()
+    body["metadata"]["annotations"][names.NOTES] = text
+    assert pod_record(body).notes == ()
+
+
+@pytest.mark.parametrize("text", [None, "", "soon", "0000-00-00"])
+def test_a_time_that_is_none(text: str | None) -> None:
+    assert seconds(text) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "creating", "waiting"),
+    [
+        pytest.param("ContainerCreating", True, 0, id="creating"),
+        pytest.param("PodInitializing", True, 0, id="initializing"),
+        pytest.param("ImagePullBackOff", False, 1, id="image"),
+        pytest.param("CreateContainerConfigError", False, 1, id="config"),
+    ],
+)
+def test_why_a_container_waits(reason: str, creating: bool, waiting: int) -> None:
+    state = {"name": "lastcall", "state": {"waiting": {"reason": reason, "message": "because"}}}
+    found = pod_record(pod_body(phase="Pending", initContainerStatuses=[state]))
+    assert (found.creating, len(found.waiting)) == (creating, waiting)
+
+
+@pytest.mark.parametrize(("kind", "revision"), [("StatefulSet", "old"), ("ReplicaSet", "hash"), ("Deployment", "hash")])
+def test_a_workload_is_read(kind: str, revision: str) -> None:
+    body = workload_body(progressDeadlineSeconds=600, updateStrategy={"type": "OnDelete"})
+    body["spec"]["template"]["metadata"]["labels"]["pod-template-hash"] = "hash"
+    body["metadata"] |= {
+        "annotations": {"deployment.kubernetes.io/revision": "7"},
+        "ownerReferences": [{"kind": "Deployment", "name": "above", "uid": "u", "controller": True}],
+    }
+    found = workload_record(body, kind)
+    assert (found.revision, found.sequence, found.observed) == (revision, 7, True)
+    assert found.on_delete is (kind == "StatefulSet")
+    assert found.owner_name == ("above" if kind == "ReplicaSet" else "")
+    assert found.progress_deadline_seconds == (600 if kind == "Deployment" else None)
+
+
+def test_a_workload_without_replicas_wants_one() -> None:
+    body = workload_body(replicas=None)
+    body["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "x"}
+    found = workload_record(body, "Deployment")
+    assert (found.replicas, found.sequence) == (1, 0)
+
+
+def injected(**ports: int) -> Any:
+    body = pod_body()
+    url = {"name": "LASTCALL_UPSTREAM__URL", "value": "http://127.0.0.1:8000"}
+    sidecar = {"name": "lastcall", "env": [{"name": "A"}, url], "ports": [{"name": "http", "containerPort": 8080}]}
+    body["spec"] |= {
+        "containers": [{"name": "app", "ports": [{"containerPort": 9}, {"name": "http-app", "containerPort": 8000}]}],
+        "initContainers": [{"name": "other", "ports": [{"name": "http-app", "containerPort": 1}]}, sidecar],
+    }
+    return body
+
+
+@pytest.mark.parametrize(
+    ("target", "around"),
+    [("http", False), ("http-app", True), (8000, True), (8080, False), ("nothing", False)],
+    ids=str,
+)
+@pytest.mark.parametrize("selector", [{"app": "chat"}, {"app": "other"}, {}], ids=["ours", "others", "none"])
+def test_a_service_around_the_sidecar_is_found(target: Any, around: bool, selector: dict[str, str]) -> None:
+    body = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": selector}}
+    body["spec"]["ports"] = [{"port": 80, "targetPort": target}]
+    found = bypassing([service_record(body)], [pod_record(injected())])
+    assert found == ([("s", str(target))] if around and selector == {"app": "chat"} else [])
+
+
+@pytest.mark.parametrize("value", [None, "http://127.0.0.1", "https://api.anthropic.com"], ids=str)
+def test_a_pod_whose_sidecar_stands_before_no_app_is_not_passed_by(value: str | None) -> None:
+    body = injected()
+    body["spec"]["initContainers"][1]["env"][1]["value"] = value or ""
+    service = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "chat"}}}
+    service["spec"]["ports"] = [{"port": 8000}]
+    assert bypassing([service_record(service)], [pod_record(body)]) == []
+    assert pod_record(pod_body()).app_port is None
