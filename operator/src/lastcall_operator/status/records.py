@@ -77,11 +77,6 @@ class Pod:
     cost_written: str | None
     sidecar: bool = True
 
-    @property
-    def marked(self) -> bool:
-        """Whether it bears marks of a removal that was asked for."""
-        return self.held_since is not None or self.cost_written is not None or self.asked_again is not None
-
 
 @dataclass(frozen=True, slots=True)
 class Workload:

@@ -1,0 +1,152 @@
+"""One look at a time: what is written, what is left alone, and what a controller that has just started does."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from lastcall_operator.api import names
+from lastcall_operator.cluster.resources import (
+    CONFIG_MAPS,
+    DEPLOYMENTS,
+    DRAIN_POLICIES,
+    PODS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    STREAM_PROXIES,
+)
+from lastcall_operator.controller.registry import handlers, registry
+from lastcall_operator.testing import deployment, drain_policy, replica_set, stateful_set
+from tests.controller.test_process import stream_proxy
+from tests.controller.world import World, condition, world
+
+
+def put_deployment(it: World, **spec: Any) -> None:
+    made = deployment(replicas=2)
+    made["status"] = {"replicas": 2, "readyReplicas": 2}
+    it.cluster.put(DEPLOYMENTS, made)
+    it.cluster.put(REPLICA_SETS, replica_set())
+    it.cluster.put(DRAIN_POLICIES, drain_policy(**spec))
+
+
+def put_on_delete(it: World) -> None:
+    made = stateful_set(replicas=3)
+    made["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    made["status"] = {"replicas": 3, "readyReplicas": 3, "updateRevision": "new"}
+    it.cluster.put(STATEFUL_SETS, made)
+    it.cluster.put(DRAIN_POLICIES, drain_policy(target=("StatefulSet", "chat")))
+
+
+def test_nothing_but_events_and_indexes_is_registered() -> None:
+    found = registry(lambda *_: None, lambda _: None, lambda **_: None)
+    kinds = {kind for kind, _ in handlers(found)}
+    assert kinds == {"activities", "indexing", "watching"}
+    watched = {handler.selector.any_name for kind, handler in handlers(found) if kind == "watching"}
+    assert watched >= {"pods", "replicasets", "deployments", "statefulsets", "services", "streamproxies"}
+
+
+async def test_at_rest_nothing_is_written() -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.add_pod("chat-a")
+        it.add_pod("chat-b")
+        assert await it.policy() == 5.0
+        written = it.writes()
+        assert written > 0
+        for _ in range(3):
+            await it.policy()
+        assert it.writes() == written
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "kind", "words"),
+    [
+        ("lost", ("Deployment", "nowhere"), "Accepted", "nowhere"),
+        ("wrong", ("StatefulSet", "chat"), "Accepted", "StatefulSet chat"),
+        ("younger", ("Deployment", "chat"), "Accepted", "chat"),
+    ],
+    ids=["not-found", "wrong-kind", "two-for-one"],
+)
+async def test_a_policy_that_cannot_work_says_so(name: str, target: Any, kind: str, words: str) -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.cluster.put(DRAIN_POLICIES, drain_policy(name, target))
+        await it.policy(name)
+        found = condition(it.cluster.get(DRAIN_POLICIES, "default", name)["status"], kind)
+        assert found["status"] == "False"
+        assert words in found["message"]
+
+
+async def test_a_bad_change_leaves_the_configuration_as_it_was() -> None:
+    async with world() as it:
+        it.cluster.put(STREAM_PROXIES, stream_proxy())
+        await it.proxy()
+        before = it.cluster.get(CONFIG_MAPS, "default", "lastcall-chat")
+        it.cluster.put(STREAM_PROXIES, stream_proxy(limits={"maxQueued": -1}))
+        await it.proxy()
+        assert it.cluster.get(CONFIG_MAPS, "default", "lastcall-chat") == before
+        accepted = condition(it.cluster.get(STREAM_PROXIES, "default", "chat")["status"], "Accepted")
+        assert accepted["status"] == "False"
+        assert "maxQueued" in accepted["message"]
+        assert "maxQueued" in it.said()["ConfigRejected"][0]
+
+
+async def test_when_a_leaving_pod_is_gone_a_held_one_is_asked_for_again() -> None:
+    async with world() as it:
+        put_deployment(it, maxDraining=1)
+        it.add_pod(
+            "chat-a", 3, annotations={names.HELD_SINCE: "2026-11-22T10:00:00Z", names.ASK_AGAIN: "2099-01-01T00:00:00Z"}
+        )
+        it.add_pod("chat-b", 3)
+        leaving = it.cluster.get(PODS, "default", "chat-b")
+        leaving["metadata"]["deletionTimestamp"] = "2026-11-22T12:00:00Z"
+        it.cluster.put(PODS, leaving)
+        await it.policy()
+        assert it.cluster.get(PODS, "default", "chat-a")["metadata"]["annotations"][names.ASK_AGAIN].startswith("2099")
+        it.cluster.remove(PODS, "default", "chat-b")
+        await it.policy()
+        assert not it.cluster.get(PODS, "default", "chat-a")["metadata"]["annotations"][names.ASK_AGAIN].startswith(
+            "2099"
+        )
+
+
+async def test_on_delete_goes_by_what_pods_carry_and_a_new_controller_carries_on() -> None:
+    async with world() as it:
+        put_on_delete(it)
+        owner, old = ("StatefulSet", "chat"), {"controller-revision-hash": "old"}
+        sidecars = {
+            number: it.add_pod(f"chat-{number}", load, owner=owner, labels=old) for number, load in enumerate((5, 1, 2))
+        }
+        assert await it.policy() == 1.0
+        assert [number for number, each in sidecars.items() if each.leases] == [1]
+        held = it.cluster.get(PODS, "default", "chat-1")["metadata"]["annotations"]
+        assert names.HELD_SINCE in held
+        sidecars[1].state, sidecars[1].in_flight = "drained", 0
+    async with world() as it:  # another controller: all that it knows is in the cluster
+        put_on_delete(it)
+        for number, load in enumerate((5, 0, 2)):
+            sidecar = it.add_pod(f"chat-{number}", load, owner=owner, labels=old)
+            sidecar.state = "drained" if number == 1 else "serving"
+        await it.policy()
+        assert {each["metadata"]["name"] for each in it.cluster.all(PODS)} == {"chat-0", "chat-2"}
+        assert [each.pod for each in it.sidecars._by_ip.values() if each.leases] == ["chat-1"] or not any(
+            each.leases for each in it.sidecars._by_ip.values()
+        )
+        await it.policy()  # its successor is not there yet: nobody else drains
+        assert len(it.cluster.all(PODS)) == 2
+
+
+async def test_an_api_server_that_fails_ends_no_loop() -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.add_pod("chat-a")
+        it.look()
+        it.cluster.failing = 500
+        it.controller.wake("DrainPolicy", ("default", "chat"))
+        for _ in range(200):
+            if it.controller.policies.finished is not None:
+                break
+            await asyncio.sleep(0.01)
+        it.cluster.failing = None
+        assert len(it.controller.policies) == 1
+        await it.controller.close()

@@ -1,0 +1,91 @@
+"""A controller's reconcilers with real HTTP on both sides; the indexes are what the API server has at the moment."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from lastcall_operator.cluster.keys import DrainKey
+from lastcall_operator.cluster.resources import (
+    DEPLOYMENTS,
+    DRAIN_POLICIES,
+    EVENTS,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+    STATEFUL_SETS,
+    STREAM_PROXIES,
+)
+from lastcall_operator.cluster.sidecars import Sidecars
+from lastcall_operator.controller.cache import Cache, object_keys, pod_keys, workload_keys
+from lastcall_operator.controller.process import Controller
+from lastcall_operator.controller.traces import Traces
+from lastcall_operator.status.records import pod_record, service_record, workload_record
+from lastcall_operator.testing import FakeCluster, FakeSidecars, pod
+
+
+class World:
+    def __init__(self, cluster: FakeCluster, sidecars: FakeSidecars, controller: Controller) -> None:
+        self.cluster, self.sidecars, self.controller = cluster, sidecars, controller
+
+    def look(self) -> None:
+        """What the watches would have told by now."""
+        workloads = [
+            index(workload_keys(workload_record(each, resource.kind)) for each in self.cluster.all(resource))
+            for resource in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)
+        ]
+        found = [pod_record(each) for each in self.cluster.all(PODS)]
+        services = [service_record(each) for each in self.cluster.all(SERVICES)]
+        self.controller.begin(
+            Cache(
+                pods=index(pod_keys(each) for each in found if each.sidecar),
+                workloads=tuple(workloads),
+                services=index({("namespace", each.namespace): each} for each in services),
+                proxies=index(object_keys(each) for each in self.cluster.all(STREAM_PROXIES)),
+                policies=index(object_keys(each) for each in self.cluster.all(DRAIN_POLICIES)),
+            )
+        )
+
+    async def policy(self, name: str = "chat") -> float | None:
+        self.look()
+        return await self.controller.policies._step(("default", name))
+
+    async def proxy(self, name: str = "chat") -> float | None:
+        self.look()
+        return await self.controller.proxies._step(("default", name))
+
+    def add_pod(self, name: str, in_flight: int = 0, **changes: Any) -> Any:
+        labels = changes.pop("labels", {})
+        sidecar = self.sidecars.add(name, f"uid-{name}", in_flight=in_flight)
+        made = pod(name, sidecar, port=self.sidecars.port, **changes)
+        made["metadata"]["labels"] |= labels
+        self.cluster.put(PODS, made)
+        return sidecar
+
+    def said(self) -> dict[str, list[str]]:
+        found = defaultdict(list)
+        for event in self.cluster.all(EVENTS):
+            found[event["reason"]].append(event["message"])
+        return dict(found)
+
+    def writes(self) -> int:
+        return sum(count for (method, _), count in self.cluster.requests.items() if method != "GET")
+
+
+def index(many: Any) -> Any:
+    found = defaultdict(list)
+    for keys in many:
+        for key, value in keys.items():
+            found[key].append(value)
+    return found
+
+
+def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
+    return next(each for each in status["conditions"] if each["type"] == kind)
+
+
+@asynccontextmanager
+async def world() -> AsyncIterator[World]:
+    async with FakeCluster() as cluster, FakeSidecars() as sidecars, cluster.connect() as api, Sidecars() as asked:
+        key = DrainKey(api, "default", "lastcall-drain-key")
+        yield World(cluster, sidecars, Controller(api, asked, key, Traces()))
