@@ -7,7 +7,7 @@ are read separately and written with their version. Decides nothing.
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
@@ -17,7 +17,7 @@ from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_pol
 from lastcall_operator.api.gauge import Gauge
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import StreamProxy, parse_stream_proxy
-from lastcall_operator.removal.model import Evictions, Policy, Snapshot
+from lastcall_operator.removal.model import Evictions, Pod, Policy, Snapshot
 from lastcall_operator.removal.reservations import Reservations, Reserved, of_kind
 from lastcall_operator.rollout.ordering import Order
 
@@ -71,10 +71,22 @@ class View:
     gauges: dict[str, Gauge | None]
     min_available: int
     needed_seconds: dict[str, float]
+    misses: dict[str, int]
+    #: `pods` as decisions see them: read once for all that share the view
+    _read: dict[str, Pod] = field(default_factory=dict)
 
     def wrote(self, pod: Object) -> None:
         """Take a pod as a patch of ours left it."""
-        self.pods[pod["metadata"]["uid"]] = pod
+        uid = pod["metadata"]["uid"]
+        self.pods[uid] = pod
+        self._read.pop(uid, None)
+
+    def read(self, uid: str) -> Pod:
+        """A pod as decisions see it."""
+        if uid not in self._read:
+            raw, gauge = self.pods[uid], self.gauges.get(uid)
+            self._read[uid] = reading.read_pod(raw, gauge, self.misses[uid], self.needed_seconds[uid])
+        return self._read[uid]
 
     def target_of(self, uid: str) -> Target | None:
         """The sidecar of a pod."""
@@ -149,9 +161,11 @@ class Observer:
         """What a decision is made of: what is seen, and what has just been allowed elsewhere."""
         leaving, leased = of_kind(reservations, Reserved.REMOVAL), of_kind(reservations, Reserved.LEASE)
         pods = []
-        for uid, raw in view.pods.items():
-            pod = reading.read_pod(raw, view.gauges.get(uid), self._sidecars.misses(uid), view.needed_seconds[uid])
-            pods.append(replace(pod, terminating=pod.terminating or uid in leaving, leased=pod.leased or uid in leased))
+        for uid in view.pods:
+            pod = view.read(uid)
+            if uid in leaving or uid in leased:
+                pod = replace(pod, terminating=pod.terminating or uid in leaving, leased=pod.leased or uid in leased)
+            pods.append(pod)
         return Snapshot(tuple(pods), view.min_available)
 
     async def proxies(self, namespace: str) -> dict[str, StreamProxy]:
@@ -186,7 +200,8 @@ class Observer:
         targets = [asked for pod in mine.values() if (asked := target_of(pod)) is not None]
         gauges = await self._sidecars.poll(targets, POLL_SECONDS)
         needed = {uid: needed_seconds(pod, proxies) for uid, pod in mine.items()}
-        return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed)
+        misses = {uid: self._sidecars.misses(uid) for uid in mine}
+        return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed, misses)
 
     async def _owners(self, workload: Workload, target: Object, query: str) -> frozenset[str]:
         """UIDs of what owns the pods themselves: all ReplicaSets of a Deployment, or the target."""

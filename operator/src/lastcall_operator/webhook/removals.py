@@ -29,6 +29,9 @@ from .effects import Effects
 
 #: Seconds for a decision. The API server gives up after 3 and allows; a second is left for its way and ours.
 DECISION_SECONDS = 1.8
+#: Seconds for which a removal waits for others of its workload before its controller is asked to come again.
+QUEUE_SECONDS = 1.0
+BEING_DECIDED = "another removal of this workload is being decided"
 #: Seconds that an answer waits for its effects: the controller asks again at once, and should see the costs.
 EFFECT_SECONDS = 0.5
 #: How often the reservations are written before somebody else is left to decide.
@@ -46,7 +49,8 @@ class Outcome:
     decision: Decision
     pod: Object
     governed: Governed
-    view: View
+    #: None: not decided by what the workload is, and without any effect
+    view: View | None
 
 
 class Removals:
@@ -102,8 +106,8 @@ class Removals:
                 why=outcome.decision.why,
                 dry_run=asked.dry_run,
             )
-            if not asked.dry_run:
-                await self._carry_out(outcome)
+            if not asked.dry_run and outcome.view is not None:
+                await self._carry_out(outcome, outcome.view)
             return outcome.decision
 
     async def _outcome(self, asked: review.Asked) -> Outcome | Allow:
@@ -113,8 +117,18 @@ class Removals:
         governed = await self._observer.governed(asked.namespace, pod)
         if governed is None:
             return Allow("no DrainPolicy targets its workload", reserve=False)
-        async with self._lock(governed.workload):
+        lock = self._lock(governed.workload)
+        try:
+            async with asyncio.timeout(QUEUE_SECONDS):
+                await lock.acquire()
+        except TimeoutError:
+            # No fault: others of this workload are decided as fast as can be. Allowing it would let a scale-down of
+            # hundreds past maxDraining; its controller asks again.
+            return Outcome(Refuse(BEING_DECIDED), pod, governed, None)
+        try:
             return await self._agreed(asked, pod, governed)
+        finally:
+            lock.release()
 
     async def _agreed(self, asked: review.Asked, pod: Object, governed: Governed) -> Outcome:
         """Decide, and write down what the decision reserves; whoever was faster is taken into account."""
@@ -130,7 +144,7 @@ class Removals:
             if wanted == held or await self._written(governed, wanted):
                 return Outcome(decision, pod, governed, view)
             governed = await self._observer.policy_again(governed)
-        return Outcome(Refuse("another removal of this workload is being decided"), pod, governed, view)
+        return Outcome(Refuse(BEING_DECIDED), pod, governed, None)
 
     async def _written(self, governed: Governed, wanted: reserved.Reservations) -> bool:
         """Whether nobody else has written since the policy was read."""
@@ -157,8 +171,8 @@ class Removals:
         governed, at = self._written_last.get(workload, (None, 0.0))
         return governed if asyncio.get_running_loop().time() - at <= FRESH_SECONDS else None
 
-    async def _carry_out(self, outcome: Outcome) -> None:
-        task = asyncio.create_task(self._effects.of(outcome.decision, outcome.pod, outcome.governed, outcome.view))
+    async def _carry_out(self, outcome: Outcome, view: View) -> None:
+        task = asyncio.create_task(self._effects.of(outcome.decision, outcome.pod, outcome.governed, view))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
         await asyncio.wait({task}, timeout=EFFECT_SECONDS)
