@@ -102,6 +102,8 @@ REFUSED = {
     "a chunk with a bare LF": (chunked(b"5\r\nabcde\n0\r\n\r\n"), 400),
     "a chunk with half a line end": (chunked(b"5\r\nabcde\r0\r\n\r\n"), 400),
     "an endless extension": (chunked(b"5;" + b"a" * 5000), 400),
+    "a long extension": (chunked(b"5;" + b"a" * 4200 + b"\r\nabcde\r\n0\r\n\r\n"), 400),
+    "a bare LF behind a size and no other": (chunked(b"5\nabcde"), 400),
     "a trailer that is none": (chunked(b"0\r\nX A: 1\r\n\r\n"), 400),
     "a control character in a trailer": (chunked(b"0\r\nX-A: \0\r\n\r\n"), 400),
 }
