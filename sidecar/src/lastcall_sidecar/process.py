@@ -6,10 +6,11 @@ the listeners close, then what observes us is flushed. No time-out of a library 
 
 import asyncio
 import gc
+import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ LAST_BYTES_SECONDS = 5.0
 #: Seconds for the answers to those who waited for the drain's end, and how often we look whether they have them.
 WAITERS_SECONDS = 1.0
 WAITERS_POLL_SECONDS = 0.01
+#: Where the kubelet looks for a container's last word.
+TERMINATION_MESSAGE = Path("/dev/termination-log")
 
 log = structlog.get_logger(__name__)
 
@@ -201,6 +204,17 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
     finally:
         if watching is not None:
             watching.cancel()
-    totals = sidecar.gauge.totals
-    log.info("leaving", **asdict(totals))
+    totals = asdict(sidecar.gauge.totals)
+    log.info("leaving", **totals)
+    leave_word(totals)
     return 0
+
+
+def leave_word(totals: Mapping[str, int], place: Path = TERMINATION_MESSAGE) -> None:
+    """Leave the account as the container's termination message, for whoever asks what became of the streams.
+
+    The kubelet puts it into the pod's status. Elsewhere there is no such file, and none is made.
+    """
+    if place.exists():
+        with suppress(OSError):
+            place.write_text(json.dumps({"lastcall": totals}))

@@ -74,5 +74,22 @@ def parse_livez(body: bytes) -> Gauge:
         raise GaugeError(f"not the answer of a sidecar: {type(error).__name__}: {error}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """What a sidecar leaves as its container's termination message: its account, which nothing can change any more."""
+
+    completed: int
+    dropped: int
+
+
+def parse_last_word(message: str | None) -> LastWord | None:
+    """Read a termination message; None for anything that is no sidecar's."""
+    try:
+        found: dict[str, Any] = json.loads(message or "")["lastcall"]
+        return LastWord(int(found["completed"]), int(found["dropped"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
 def _seconds(text: str | None) -> float | None:
     return None if text is None else datetime.fromisoformat(text).timestamp()

@@ -6,6 +6,7 @@ the middle follows from there on.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
@@ -64,6 +65,12 @@ class Drains:
         """What ended since the last call."""
         return self._outcomes.pop(policy, [])
 
+    def heard(self, pod: Pod) -> None:
+        """Take note of what a pod's sidecar left behind: the pod itself is gone a moment later."""
+        going = (pod.namespace, pod.name, pod.uid)
+        if pod.last_word is not None and (track := self._tracks.get(going)) is not None:
+            self._tracks[going] = replace(track, word=pod.last_word)
+
     async def step(self, going: Going) -> float | None:
         """Look at one pod; None when it is gone and all is told."""
         namespace, name, uid = going
@@ -77,7 +84,7 @@ class Drains:
         if going not in self._tracks and not policies and not self._ours(pod):
             return None  # anybody may label a pod: only those of a policy or a StreamProxy are asked
         reading = (await self._gauges.fresh([pod], SAMPLE_SECONDS * 0.9)).get(uid)
-        track = self._tracks.get(going)
+        track = self._tracks.get(going)  # only now: it may have been heard of meanwhile
         first = track is None
         track = follow(track or Track(name, uid, pod.revision, pod.deleted), None if reading is None else reading.now)
         self._tracks[going] = track

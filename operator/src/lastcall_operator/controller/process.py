@@ -100,7 +100,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.callback(asyncio.create_task(_become_ready(ready, probes)).cancel)
         log.info("controller.started", settings=repr(settings))
         await kopf.operator(
-            registry=registry.registry(controller.wake, controller.begin, login),
+            registry=registry.registry(controller.wake, controller.drains.heard, controller.begin, login),
             settings=registry.settings(),
             standalone=True,
             clusterwide=not settings.namespaces,

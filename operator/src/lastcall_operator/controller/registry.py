@@ -39,8 +39,10 @@ def settings() -> kopf.OperatorSettings:
     return found
 
 
-def registry(wake: Wake, begun: Callable[[Cache], None], login: Callable[..., Any]) -> kopf.OperatorRegistry:
-    """The handlers. `begun` gets the indexes, which fill later."""
+def registry(
+    wake: Wake, heard: Callable[[Pod], None], begun: Callable[[Cache], None], login: Callable[..., Any]
+) -> kopf.OperatorRegistry:
+    """The handlers. `heard` gets every pod as it changes, `begun` the indexes, which fill later."""
     found = kopf.OperatorRegistry()
     cache: list[Cache] = []
 
@@ -67,7 +69,9 @@ def registry(wake: Wake, begun: Callable[[Cache], None], login: Callable[..., An
 
     @kopf.on.event("", "v1", "pods", labels=_SIDECAR, registry=found)
     async def _pod(body: kopf.Body, **_: Any) -> None:
-        _wake_for_pod(wake, cache[0], pod_record(body))
+        pod = pod_record(body)
+        heard(pod)
+        _wake_for_pod(wake, cache[0], pod)
 
     @kopf.index("", "v1", "services", id="services", registry=found)
     async def _services(body: kopf.Body, **_: Any) -> Any:

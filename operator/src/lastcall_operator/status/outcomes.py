@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from lastcall_operator.api.gauge import Gauge
+from lastcall_operator.api.gauge import Gauge, LastWord
 from lastcall_operator.api.names import Reason
 
 from .readings import counted
@@ -19,6 +19,8 @@ class Track:
     began: float
     first: Gauge | None = None
     last: Gauge | None = None
+    #: what the sidecar left behind when it left
+    word: LastWord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +50,17 @@ def follow(track: Track, gauge: Gauge | None) -> Track:
 
 
 def outcome(track: Track, now: float) -> Outcome:
-    """What became of its streams, now that it is gone. What was in flight when it was last seen is lost."""
+    """What became of its streams, now that it is gone.
+
+    The sidecar's last word is what counts. Without one (it was killed) whatever was in flight when it was last seen is
+    lost.
+    """
     finished = dropped = lost = 0
     if track.first is not None and track.last is not None:
-        lost = track.last.in_flight
-        finished = track.last.completed - track.first.completed
-        dropped = max(0, track.last.dropped - track.first.dropped) + lost
+        lost = 0 if track.word is not None else track.last.in_flight
+        account = track.word or track.last
+        finished = max(0, account.completed - track.first.completed)
+        dropped = max(0, account.dropped - track.first.dropped) + lost
     expired = lost > 0 or (track.last is not None and track.last.state == "expired")
     return Outcome(
         pod=track.pod,

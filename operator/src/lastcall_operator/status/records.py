@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from lastcall_operator.api import names
+from lastcall_operator.api.gauge import LastWord, parse_last_word
 
 _LAST_PORT = 65535
 #: Why a container waits, if that will not mend by waiting.
@@ -76,6 +77,8 @@ class Pod:
     cost: str | None
     cost_written: str | None
     sidecar: bool = True
+    #: the sidecar's account when it left; None: it has not, or left none
+    last_word: LastWord | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,13 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         cost=annotations.get(names.DELETION_COST),
         cost_written=annotations.get(names.COST_WRITTEN),
         sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
+        last_word=next(filter(None, map(_last_word, containers)), None),
     )
+
+
+def _last_word(container: Mapping[str, Any]) -> LastWord | None:
+    terminated = (container.get("state") or {}).get("terminated") or {}
+    return parse_last_word(terminated.get("message"))
 
 
 def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
