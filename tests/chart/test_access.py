@@ -18,8 +18,8 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("lastcall.dev", "drainpolicies/status streamproxies/status", ""): ("get", "patch", "update"),
         ("", "configmaps", ""): ("get", "create", "update", "patch", "delete"),
         ("", "events", ""): ("create", "patch"),
-        ("apiextensions.k8s.io", "customresourcedefinitions", ""): _READ,
     },
+    "operator-discovery": {("apiextensions.k8s.io", "customresourcedefinitions", ""): ("list", "watch")},
     "operator-own": {
         ("", "secrets", "lastcall-drain-key"): ("get",),
         ("", "secrets", ""): ("create",),
@@ -115,6 +115,7 @@ _ALWAYS = {
     ("RoleBinding", "llm", "Role", "lastcall-operator-own", "lastcall-operator"),
     ("RoleBinding", "llm", "Role", "lastcall-webhook-own", "lastcall-webhook"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook-authority", "lastcall-webhook"),
+    ("ClusterRoleBinding", "", "ClusterRole", "lastcall-operator-discovery", "lastcall-operator"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall", "lastcall-uninstall"),
 }
 
@@ -141,6 +142,7 @@ def test_named_namespaces_bound_everything(values: Values, namespaces: set[str])
         for namespace in namespaces
         for process in ("operator", "webhook")
     }
+    assert ("", "namespaces", "") in _table(_roles(values)["operator-discovery"])
     for process in ("operator", "webhook"):
         (container,) = named("Deployment", values)[process]["spec"]["template"]["spec"]["containers"]
         watched = {flag.partition("=")[2] for flag in container["args"] if flag.startswith("--namespace=")}

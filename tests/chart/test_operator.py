@@ -139,7 +139,7 @@ def test_the_flags_are_those_that_the_processes_read(process: str, command: str)
     }
     first, *flags = _container(process, values)["args"]
     assert first == command
-    parser = argparse.ArgumentParser(exit_on_error=False)
+    parser = argparse.ArgumentParser(exit_on_error=False, allow_abbrev=False)
     add_flags(parser)
     settings = from_arguments(parser.parse_args(flags), {})
     assert settings.own_namespace == "llm"
