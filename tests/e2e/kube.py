@@ -123,17 +123,26 @@ class Api:
 
 
 @asynccontextmanager
-async def api() -> AsyncIterator[Api]:
+async def proxied() -> AsyncIterator[httpx.AsyncClient]:
     """Open the API server's door on a free port of this machine's loopback."""
     process = await asyncio.create_subprocess_exec(
-        "kubectl", "--context", CONTEXT, "proxy", "--port=0", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+        "kubectl", "--context", CONTEXT, "proxy", "--port=0", "--reject-methods=^$", "--reject-paths=^$",
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     assert process.stdout is not None
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=4)
     try:
         async with asyncio.timeout(30):
             line = (await process.stdout.readline()).decode()
-        async with httpx.AsyncClient(base_url=f"http://{line.split()[-1]}", timeout=5.0) as http:
-            yield Api(http)
+        async with httpx.AsyncClient(base_url=f"http://{line.split()[-1]}", timeout=5.0, limits=limits) as http:
+            yield http
     finally:
         process.terminate()
         await process.wait()
+
+
+@asynccontextmanager
+async def api() -> AsyncIterator[Api]:
+    """Open the API server's door for questions about the gateway."""
+    async with proxied() as http:
+        yield Api(http)

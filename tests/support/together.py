@@ -27,10 +27,11 @@ Case = Callable[..., Awaitable[None]]
 
 
 class Together:
-    """Cases by name, in their order."""
+    """Cases by name, in their order; at most `limit` of them run at a time (None: all)."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
         self._cases: dict[str, Case] = {}
+        self._limit = limit
 
     @property
     def names(self) -> list[str]:
@@ -45,8 +46,11 @@ class Together:
     async def started(self, **resources: Any) -> AsyncIterator[Mapping[str, asyncio.Task[None]]]:
         """Start all of them; yields their tasks by name."""
 
+        places = asyncio.Semaphore(self._limit or len(self._cases))
+
         async def run(case: Case) -> None:
-            await case(**{name: resources[name] for name in inspect.signature(case).parameters})
+            async with places:
+                await case(**{name: resources[name] for name in inspect.signature(case).parameters})
 
         tasks = {name: asyncio.create_task(run(case)) for name, case in self._cases.items()}
         try:
