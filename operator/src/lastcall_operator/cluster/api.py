@@ -52,6 +52,22 @@ _ERRORS: dict[int, type[ApiError]] = {
 }
 
 
+async def configure(*, kubeconfig: str | None = None, context: str | None = None) -> Configuration:
+    """Address and credentials: the pod's service account, or a kubeconfig: the one named, else the usual one.
+
+    Errors: ApiUnavailableError, when neither is there.
+    """
+    configuration = Configuration()
+    try:
+        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+            load_incluster_config(configuration)
+        else:
+            await load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        raise ApiUnavailableError(f"no way to the Kubernetes API: {error}") from error
+    return configuration
+
+
 class Api:
     """A connection to one API server. Every method raises ApiError, of the class that says what kind of no it was."""
 
@@ -69,14 +85,7 @@ class Api:
 
         Errors: ApiUnavailableError, when neither is there.
         """
-        configuration = Configuration()
-        try:
-            if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
-                load_incluster_config(configuration)
-            else:
-                await load_kube_config(kubeconfig, context, configuration)
-        except (ConfigException, OSError) as error:
-            raise ApiUnavailableError(f"no way to the Kubernetes API: {error}") from error
+        configuration = await configure(kubeconfig=kubeconfig, context=context)
         return cls(configuration, timeout_seconds=timeout_seconds)
 
     async def __aenter__(self) -> Self:

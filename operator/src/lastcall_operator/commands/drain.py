@@ -6,13 +6,10 @@ import json
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client import CoreV1Api
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.stream import WsApiClient
 
 from lastcall_operator.api import names
-from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.api import Api, Object, configure
 from lastcall_operator.cluster.resources import PODS
 from lastcall_operator.errors import LastcallError, NotFoundError
 
@@ -100,25 +97,23 @@ async def _control(place: Where, pod: Object, *words: str) -> None:
 
     Errors: DrainError.
     """
-    configuration = Configuration()
-    if place.kubeconfig is None and place.context is None:
-        try:
-            load_incluster_config(configuration)
-        except Exception:  # noqa: BLE001 - not in a pod; the kubeconfig says where
-            await load_kube_config(client_configuration=configuration)
-    else:
-        await load_kube_config(config_file=place.kubeconfig, context=place.context, client_configuration=configuration)
+    configuration = await configure(kubeconfig=place.kubeconfig, context=place.context)
     metadata = pod["metadata"]
+    path = PODS.path(metadata["namespace"], metadata["name"], "exec")
+    query = [
+        ("container", container_of(pod)),
+        ("stdout", "true"),
+        ("stderr", "true"),
+        ("command", ["lastcall-sidecar", *words]),
+    ]
     async with WsApiClient(configuration) as client:
+        headers = dict(client.default_headers)
         try:
             async with asyncio.timeout(EXEC_SECONDS):
-                core: Any = CoreV1Api(client)
-                request = await core.connect_get_namespaced_pod_exec(
-                    metadata["name"], metadata["namespace"], container=container_of(pod),
-                    command=["lastcall-sidecar", *words], stdout=True, stderr=True, stdin=False, tty=False,
-                    _preload_content=False,
-                )  # fmt: skip
-                said, status = await _converse(request)
+                await client.update_params_for_auth(headers, [], ["BearerToken"], path, "GET", None)
+                url = f"{configuration.host}{path}"
+                socket = await client.request("GET", url, query_params=query, headers=headers, _preload_content=False)
+                said, status = await _converse(socket)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             raise DrainError(f"exec into {metadata['name']} failed: {error or type(error).__name__}") from error
     if status.get("status") != "Success":
