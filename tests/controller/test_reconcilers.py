@@ -21,9 +21,9 @@ from tests.controller.test_process import stream_proxy
 from tests.controller.world import World, condition, world
 
 
-def put_deployment(it: World, **spec: Any) -> None:
+def put_deployment(it: World, *, current: int = 2, **spec: Any) -> None:
     made = deployment(replicas=2)
-    made["status"] = {"replicas": 2, "readyReplicas": 2}
+    made["status"] = {"replicas": current, "readyReplicas": 2}
     it.cluster.put(DEPLOYMENTS, made)
     it.cluster.put(REPLICA_SETS, replica_set())
     it.cluster.put(DRAIN_POLICIES, drain_policy(**spec))
@@ -91,9 +91,10 @@ async def test_a_bad_change_leaves_the_configuration_as_it_was() -> None:
         assert "maxQueued" in it.said()["ConfigRejected"][0]
 
 
-async def test_when_a_leaving_pod_is_gone_a_held_one_is_asked_for_again() -> None:
+@pytest.mark.parametrize(("current", "asked"), [(3, True), (2, False)], ids=["it shrinks", "an eviction was held"])
+async def test_when_a_leaving_pod_is_gone_a_shrinking_workload_asks_again(current: int, asked: bool) -> None:
     async with world() as it:
-        put_deployment(it, maxDraining=1)
+        put_deployment(it, current=current, maxDraining=1)
         it.add_pod(
             "chat-a", 3, annotations={names.HELD_SINCE: "2026-11-22T10:00:00Z", names.ASK_AGAIN: "2099-01-01T00:00:00Z"}
         )
@@ -105,9 +106,8 @@ async def test_when_a_leaving_pod_is_gone_a_held_one_is_asked_for_again() -> Non
         assert it.cluster.get(PODS, "default", "chat-a")["metadata"]["annotations"][names.ASK_AGAIN].startswith("2099")
         it.cluster.remove(PODS, "default", "chat-b")
         await it.policy()
-        assert not it.cluster.get(PODS, "default", "chat-a")["metadata"]["annotations"][names.ASK_AGAIN].startswith(
-            "2099"
-        )
+        stamp = it.cluster.get(PODS, "default", "chat-a")["metadata"]["annotations"][names.ASK_AGAIN]
+        assert stamp.startswith("2099") is not asked
 
 
 async def test_on_delete_goes_by_what_pods_carry_and_a_new_controller_carries_on() -> None:

@@ -178,7 +178,8 @@ class Policies:
         touches = clean(
             view.pods, now, rested_seconds=rested, deadline_seconds=deadline, theirs=frozenset(memory.theirs)
         )
-        if not workload.on_delete:
+        # Who evicts asks again by itself: only a workload that wants to lose pods has a controller to wake.
+        if not workload.on_delete and _surplus(view, workload):
             touches += ask_again(
                 view.pods,
                 view.readings,

@@ -15,6 +15,7 @@ from lastcall_operator.cluster.api import Api
 from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.sidecars import Sidecars
+from lastcall_operator.errors import LastcallError
 from lastcall_operator.settings import Settings
 
 from . import registry
@@ -87,6 +88,10 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         )
         sidecars = await stack.enter_async_context(Sidecars())
         key = DrainKey(api, settings.own_namespace, settings.drain_key_secret)
+        try:
+            await key.pair()  # now, so that a gateway's pods find it when they start
+        except LastcallError as error:
+            log.warning("key.missing", error=str(error), effect="tried again when the first lease needs it")
         traces = exporting(settings.otlp_endpoint)
         stack.callback(traces.close)
         controller = Controller(api, sidecars, key, traces, pod_name=settings.pod_name)
