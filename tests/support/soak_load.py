@@ -17,6 +17,8 @@ from tests.support.soak_upstream import DOCUMENT, STREAM, SoakUpstream, reset
 
 _SMALL = b'{"model":"claude-soak","max_tokens":64,"messages":[{"role":"user","content":"Hello"}],"stream":%s}'
 _LARGE = b'{"model":"claude-soak","max_tokens":64,"messages":[{"role":"user","content":"' + b"y" * 100_000 + b'"}]}'
+#: Between a refusal and the next request of the same client: the vendors' SDKs begin with half a second.
+BACK_OFF_SECONDS = (0.5, 2.0)
 #: Longest wait for anything, in seconds: longer than any limit of the sidecar under test.
 PATIENCE_SECONDS = 30
 
@@ -151,8 +153,14 @@ class Soak:
                 raise WrongError("the bytes are not the upstream's")
             if status not in {200, 529}:
                 raise WrongError(f"{status} {got[:200]!r}")
+            if status == 529:
+                await self._back_off()
             if b"\r\nconnection: close\r\n" in head:
                 return
+
+    async def _back_off(self) -> None:
+        """Whoever is told that the server is busy waits, as clients do: a refusal is answered faster than anything."""
+        await asyncio.sleep(self._chance.uniform(*BACK_OFF_SECONDS))
 
     async def own_route(self, client: Client) -> None:
         path, wanted = self._chance.choice((("/livez", 200), ("/health", 200), ("/nowhere", 404)))
@@ -237,6 +245,8 @@ class Soak:
             raise WrongError("the first answer is not whole")
         if status not in {200, 529}:
             raise WrongError(f"{status}")
+        if status == 529:
+            await self._back_off()
         try:
             rest = await client.reader.read()
         except OSError:
@@ -283,6 +293,7 @@ class Soak:
         await client.send(request(plan))
         status, head = await client.head()
         if status == 529:
+            await self._back_off()
             return
         if status != wanted:
             # A connection that broke before the head had been read whole is no head.
