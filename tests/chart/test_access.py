@@ -13,11 +13,11 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("", "pods", ""): (*_READ, "patch", "delete"),
         ("apps", "deployments replicasets statefulsets", ""): _READ,
         ("", "services", ""): _READ,
-        ("policy", "poddisruptionbudgets", ""): _READ,
         ("lastcall.dev", "drainpolicies streamproxies", ""): _READ,
         ("lastcall.dev", "drainpolicies/status streamproxies/status", ""): ("get", "patch", "update"),
         ("", "configmaps", ""): ("get", "create", "update", "patch", "delete"),
-        ("", "events", ""): ("create", "patch"),
+        ("", "events", ""): ("list", "create", "patch"),
+        ("networking.k8s.io", "networkpolicies", ""): ("list",),
     },
     "operator-discovery": {("apiextensions.k8s.io", "customresourcedefinitions", ""): ("list", "watch")},
     "operator-own": {
