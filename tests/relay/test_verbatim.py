@@ -302,7 +302,8 @@ async def test_a_client_that_stops_reading_stops_the_upstream_and_goes_on_later(
         while sent != upstream.bytes_sent:
             sent = upstream.bytes_sent
             await asyncio.sleep(0.3)
-        assert sent < 5_000_000
+        # What the client took before it stopped (more on a busy machine) waits nowhere.
+        assert sent - client.received_bytes < 5_000_000
         rss = wire.sidecar.rss_bytes()
         client.go_on_reading()
         await client.finish(answer)

@@ -222,6 +222,11 @@ class RawClient:
             except _EndedError as error:
                 return error.end
 
+    @property
+    def received_bytes(self) -> int:
+        """All that has been taken from the kernel so far."""
+        return self._wire.received_bytes
+
     def stop_reading(self) -> None:
         """Take nothing more from the kernel until `go_on_reading`; the server's end is not seen either."""
         self._wire.hold(True)
@@ -321,13 +326,17 @@ class _Wire(asyncio.Protocol):
         #: When the last byte that `take` returned had come.
         self.taken_at = 0.0
 
+    @property
+    def received_bytes(self) -> int:
+        return self._taken + len(self.buffer)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        self._marks.append((self._taken + len(self.buffer), time.monotonic()))
+        self._marks.append((self.received_bytes, time.monotonic()))
         self._pace()
         self._changed.set()
 
