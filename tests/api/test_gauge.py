@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lastcall_operator.api.gauge import GaugeError, parse_livez
+from lastcall_operator.api.gauge import GaugeError, LastWord, parse_last_word, parse_livez
 from lastcall_operator.api.names import config_map_name
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
@@ -56,3 +56,15 @@ def test_a_time_that_is_none_is_an_error_of_ours(since):
 
 def test_a_config_map_is_named_after_its_proxy():
     assert config_map_name("chat") == "lastcall-chat"
+
+
+@pytest.mark.parametrize(
+    ("message", "word"),
+    [
+        pytest.param('{"lastcall": {"completed": 7, "dropped": 2, "more": 1}}', LastWord(7, 2), id="a sidecar's"),
+        pytest.param("bye", None, id="an app's"),
+        pytest.param(None, None, id="none"),
+    ],
+)
+def test_a_last_word_is_a_sidecar_s_or_none(message, word):
+    assert parse_last_word(message) == word
