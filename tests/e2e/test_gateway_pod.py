@@ -81,6 +81,9 @@ async def test_the_api_server_accepts_the_chart_with_everything_turned_on(api: A
         json.dumps(
             {
                 "fullnameOverride": "everything",
+                # They are in the cluster, and another release's.
+                "crds": {"enabled": False},
+                "operator": {"networkPolicy": {"enabled": True}},
                 "gateway": {
                     "clientApiKeys": {"value": "one\n"},
                     "autoscaling": {"enabled": True},
