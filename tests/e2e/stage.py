@@ -144,14 +144,13 @@ class Stage:
             raise AssertionError(f"{error}; they say {seen}") from None
 
     async def _stream(self, url: str, seconds: float) -> tuple[Verdict, str]:
-        body = ask(seconds)
+        body, begun = ask(seconds), False
         try:
             async with self.http.stream("POST", url, json=body, headers=_HEADERS, timeout=PATIENCE_SECONDS) as answer:
+                begun = True
                 received = b"".join([chunk async for chunk in answer.aiter_raw()])
-        except httpx.RemoteProtocolError as error:
-            return Verdict.DROPPED, repr(error)
         except httpx.HTTPError as error:
-            return Verdict.REFUSED, repr(error)
+            return Verdict.DROPPED if begun else Verdict.REFUSED, repr(error)
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return judge_body(answer.status_code, headers, received, stream=True, clean=True)
 
