@@ -132,6 +132,4 @@ async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_bac
     assert all(outcome.verdict is Verdict.DROPPED for outcome in broken), summary(outcomes)
     after = {uid: pod.restarts for uid, pod in pods.items()}
     assert after == {**before, uid: before[uid] + 1}
-    previous = (await get("pod", name))["status"]["containerStatuses"][0]["lastState"]["terminated"]
-    assert previous["exitCode"] == 137
     assert (await get("deployment", GATEWAY))["status"]["readyReplicas"] == 3
