@@ -80,7 +80,9 @@ def candidates(folder: Path, *, peers: bool) -> list[Proxy]:
     if peers:
         (folder / "litellm.yaml").write_text(LITELLM.format(**values))
         config = ["--config", str(folder / "litellm.yaml"), "--host", "127.0.0.1", "--port", str(PROXY_PORT)]
-        found.append(Proxy("litellm", ["uv", "tool", "run", "--from", "litellm[proxy]", "litellm", *config]))
+        # It refuses to start without a master key, which costs it a database lookup: on loopback none is needed.
+        keyless = ["env", "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true"]
+        found.append(Proxy("litellm", [*keyless, "uv", "tool", "run", "--from", "litellm[proxy]", "litellm", *config]))
     return found
 
 
@@ -97,8 +99,9 @@ def running(command: list[str], core: int, port: int, log: Path) -> Iterator[psu
             time.sleep(0.1)
         yield process
     finally:
-        family = [*process.children(recursive=True), process]
-        process.terminate()
+        family = [*process.children(recursive=True), process] if process.is_running() else []
+        if family:
+            process.terminate()
         _, alive = psutil.wait_procs(family, timeout=15)
         for survivor in alive:
             survivor.kill()
