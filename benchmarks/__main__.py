@@ -49,7 +49,7 @@ general_settings:
 SIDECAR = """upstream: {{url: "http://127.0.0.1:{upstream}"}}
 listen: {{traffic: "127.0.0.1:{port}", admin: "127.0.0.1:{admin}"}}
 drain: {{settleSeconds: 0}}
-admin: {{controlSocket: "{folder}/control.sock"}}
+admin: {{controlSocket: "{folder}/sidecar/control.sock"}}
 """
 
 
