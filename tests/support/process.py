@@ -1,5 +1,6 @@
 """Programs under test as real processes: started, waited for, ended, and their output kept for the failure report."""
 
+import contextlib
 import os
 import random
 import shutil
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,19 +33,23 @@ _FOREIGN = (
     "ALL_PROXY",
     "NO_PROXY",
 )
+#: What `free_port` has not given yet, in random order: another run on this machine takes others.
+_PORTS = random.sample(range(15000, 32000), 17000)
+_PORTS_LOCK = threading.Lock()
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody has, below the range from which the kernel picks for outgoing connections."""
-    for _ in range(200):
-        port = random.randint(15000, 32000)
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+    """A TCP port of 127.0.0.1 that nobody has, below the range from which the kernel picks for outgoing connections.
+
+    No port is given twice in this process: a scenario that runs beside may not have begun to listen on its own yet.
+    """
+    with _PORTS_LOCK:
+        while _PORTS:
+            port = _PORTS.pop()
+            with socket.socket() as probe, contextlib.suppress(OSError):
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+                return port
     raise RuntimeError("no free port")
 
 

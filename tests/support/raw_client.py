@@ -111,7 +111,7 @@ class RawClient:
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(timeout_seconds):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 await loop.sock_connect(connection, (parts.hostname, parts.port or 80))
             _, wire = await loop.create_connection(lambda: _Wire(limit_bytes), sock=connection)
         except BaseException:
