@@ -326,10 +326,10 @@ async def slow_head(wire, *pieces, after=b""):
 @cases.add
 async def a_client_that_sends_nothing_for_75_s(hurried):
     """Balancers open connections ahead of need: no word of ours may meet their first request."""
+    before = time.monotonic()  # the sidecar's clock starts while we are still connecting
     async with await hurried.connect() as client:
-        connected = time.monotonic()
         assert await client.wait_end() is End.EOF
-        assert time.monotonic() - connected > 75 / SPEED - 0.1
+        assert time.monotonic() - before > 75 / SPEED - 0.1
 
 
 @cases.add
@@ -351,12 +351,12 @@ async def a_second_head_without_an_end_for_10_s(hurried):
 async def an_idle_connection_is_closed_after_75_s_and_not_before(hurried):
     async with await hurried.connect() as client:
         for _ in range(2):
+            before = time.monotonic()  # the sidecar's clock starts before we have read the answer
             await client.send(WHOLE)
             assert (await client.answer("GET")).head.status == 200
-            answered = time.monotonic()
             await asyncio.sleep(40 / SPEED)
         assert await client.wait_end() is End.EOF
-        assert time.monotonic() - answered > 75 / SPEED - 0.1
+        assert time.monotonic() - before > 75 / SPEED - 0.1
 
 
 @cases.add
