@@ -28,12 +28,29 @@ The YAML is read strictly: a key given twice, an unknown key, a tab, an anchor o
 `false` are booleans. An empty file is allowed and means all defaults.
 """
 
+UPSTREAMS = """
+
+```yaml
+upstream:
+  apiKeyFile: /etc/lastcall/anthropic/api-key
+  models: {gpt-4o: claude-sonnet-4-6, "o3*": claude-opus-4-8}
+upstreams:
+  - name: vllm
+    provider: OpenAI
+    url: http://vllm.models:8000
+    models: ["qwen*", gpt-oss-120b]
+```
+
+First the name that was asked for becomes another by `upstream.models`, once. Then the first of `upstreams` whose models
+fit takes the request; what none fits goes to `upstream`."""
+
 TAIL = """\
 ## Environment
 
 The variables above win over the file. Only names with `__` are read: Kubernetes sets `LASTCALL_PORT=tcp://…` and the
-like in every pod where there is a Service of that name. Lists are separated by commas. One that is misspelled is warned
-about; one with a bad value is an error.
+like in every pod where there is a Service of that name. Lists are separated by commas; a mapping is `NAME=VALUE`,
+separated by commas, and replaces that of the file. One that is misspelled is warned about; one with a bad value is an
+error. `upstreams` and what has no variable in the tables can only be set in the file.
 
 `LASTCALL_POD__NAME` and `LASTCALL_POD__UID` say which pod this is (the chart and the operator set them).
 
@@ -41,13 +58,13 @@ Variables of two older proxies are understood where ours is not set:
 
 {aliases}
 
-`ANTHROPIC_DEMOTE_NONSTREAMING` is known, and warned about: this version has no such feature.
-
 ## Secrets
 
 Secrets never stand in the file. They are files that it names, or variables, which win:
 
 {secrets}
+
+The key of an upstream of `upstreams` can only be a file, which it names in `apiKeyFile`: it has no variable.
 
 Blanks around a secret do not count; an empty one is an error. The file of API keys has one a line; `name: key` or
 `name=key` gives its owner's name for fair queueing (after the colon a blank is needed, because keys may hold colons);
@@ -80,16 +97,23 @@ def page() -> str:
     schema = json_schema()
     names = {f"{section}.{key}": name for name, (section, key, _) in variables().items()}
     sections = {name: part for name, part in schema["properties"].items() if part.get("type") == "object"}
-    top = {name: part for name, part in schema["properties"].items() if name not in sections}
+    lists = {name: part for name, part in schema["properties"].items() if "properties" in part.get("items", {})}
+    top = {name: part for name, part in schema["properties"].items() if name not in {*sections, *lists}}
     parts = [HEAD, "## Top level\n\n" + "\n".join(_table(top, "", names)) + "\n"]
-    for name, part in sections.items():
-        parts.append(
-            f"## {name}\n\n{part['description']}\n\n" + "\n".join(_table(part["properties"], name, names)) + "\n"
-        )
+    for name, part in schema["properties"].items():
+        if name in sections:
+            parts.append(_section(name, part["description"], _table(part["properties"], name, names)))
+        elif name in lists:
+            said = f"{part['description']} A list of at most {part['maxItems']}; none by default.{UPSTREAMS}"
+            parts.append(_section(name, said, _table(part["items"]["properties"], f"{name}[]", names)))
     aliases = "\n".join(f"- `{alias.name}` for `{alias.stands_for}`" for alias in ALIASES)
     secrets = "\n".join(f"- `{name}`: {_secret(path, sections)}" for name, path in SECRETS.items())
     parts.append(TAIL.format(aliases=aliases, secrets=secrets))
     return "\n".join(parts)
+
+
+def _section(name: str, said: str, table: Iterator[str]) -> str:
+    return f"## {name}\n\n{said}\n\n" + "\n".join(table) + "\n"
 
 
 def _table(fields: dict[str, Any], section: str, names: dict[str, str]) -> Iterator[str]:
@@ -113,15 +137,19 @@ def _values(part: dict[str, Any]) -> str:
             return "`true`, `false`"
         case "array":
             return "a list of texts"
+        case "object":
+            return "a mapping of texts to texts"
         case _:
             return "text"
 
 
 def _default(part: dict[str, Any]) -> str:
-    match part["default"]:
+    match part.get("default", "required"):
         case None:
             return "none"
-        case []:
+        case "required":
+            return "required"
+        case [] | {}:
             return "empty"
         case bool(value):
             return f"`{value}`".lower()

@@ -34,6 +34,18 @@ def problems_of(environ):
             ("https://a.b", "http://c:1"),
         ),
         ("LASTCALL_LISTEN__CORS_ORIGINS", "", "listen", "cors_origins", ()),
+        (
+            "LASTCALL_UPSTREAM__MODELS",
+            " gpt-4o = claude-sonnet-4-6 ,o3*=a=b,",
+            "upstream",
+            "models",
+            {"gpt-4o": "claude-sonnet-4-6", "o3*": "a=b"},
+        ),
+        ("LASTCALL_UPSTREAM__MODELS", "", "upstream", "models", {}),
+        ("LASTCALL_LIMITS__MAX_OUTPUT_CHARS", "9", "limits", "max_output_chars", 9),
+        ("LASTCALL_STREAMING__DEMOTE_NON_STREAMING", "on", "streaming", "demote_non_streaming", True),
+        ("ANTHROPIC_DEMOTE_NONSTREAMING", "true", "streaming", "demote_non_streaming", True),
+        ("ANTHROPIC_DEMOTE_NONSTREAMING", "1", "streaming", "demote_non_streaming", True),
         ("LASTCALL_LOGS__LEVEL", "debug", "logs", "level", "debug"),
         ("LASTCALL_DRAIN__SETTLE_SECONDS", "0", "drain", "settle_seconds", 0),
     ],
@@ -46,6 +58,7 @@ MAX_CONCURRENT = "limits.maxConcurrent ({}): must be a whole number from 0 to 10
 HEADER_TIMEOUT = "upstream.responseHeaderTimeoutSeconds ({}): must be "
 ORIGINS = "listen.corsOrigins ({}): any origin is not allowed: name each one, as https://host[:port]"
 PROVIDER = "upstream.provider ({}): must be one of Anthropic, OpenAI, Any, not "
+DEMOTE = "streaming.demoteNonStreaming ({}): must be true or false, not "
 BAD = [
     ("LASTCALL_LIMITS__MAX_CONCURRENT", "many", MAX_CONCURRENT + "'many'"),
     ("LASTCALL_LIMITS__MAX_CONCURRENT", "-1", MAX_CONCURRENT + "-1"),
@@ -58,6 +71,22 @@ BAD = [
     ("LASTCALL_UPSTREAM__URL", "http://up?", "upstream.url ({}): must have neither query nor fragment"),
     ("LASTCALL_LISTEN__TRAFFIC", "8080", "listen.traffic ({}): must be HOST:PORT with a port from 1 to 65535"),
     ("LASTCALL_LISTEN__CORS_ORIGINS", "https://a.b,*", ORIGINS),
+    ("LASTCALL_UPSTREAM__MODELS", "gpt-4o", "upstream.models ({}): must be NAME=MODEL, separated by commas"),
+    ("LASTCALL_UPSTREAM__MODELS", "a=b,a=c", "upstream.models ({}): has a name twice: 'a'"),
+    ("LASTCALL_UPSTREAM__MODELS", "a=", "upstream.models.a ({}): must be text of 1 to 512 characters, not ''"),
+    (
+        "LASTCALL_UPSTREAM__MODELS",
+        "=a",
+        "upstream.models.'' ({}): the name must be text of 1 to 512 characters, not ''",
+    ),
+    ("LASTCALL_UPSTREAM__MODELS", "a=*", "upstream.models.a ({}): must be one model's name, without `*`"),
+    ("LASTCALL_UPSTREAM__MODELS", "a\x07=b", "upstream.models ({}): each name must be printable text"),
+    (
+        "LASTCALL_UPSTREAM__MODELS",
+        "\udcff=b",
+        "upstream.models.'\\udcff' ({}): the name must be Unicode text; it holds half a surrogate pair",
+    ),
+    ("ANTHROPIC_DEMOTE_NONSTREAMING", "maybe", DEMOTE + "'maybe'"),
     ("LASTCALL_UPSTREAM__API_KEY", "", "upstream.apiKey ({}): is empty"),
     ("LASTCALL_UPSTREAM__API_KEY", "a b", "upstream.apiKey ({}): must be one line of visible ASCII characters"),
     ("LASTCALL_AUTH__API_KEYS", " , ", "auth.apiKeys ({}): holds no key"),
@@ -81,9 +110,9 @@ def test_a_bad_value_is_a_problem_that_names_its_variable(name, text, problem):
         ("LASTCALL_UPSTREAM__APIKEY", "{} is not a setting: did you mean LASTCALL_UPSTREAM__API_KEY?"),
         ("LASTCALL_X__Y", "{} is not a setting: unknown"),
         ("LASTCALL_RECORDING__ENABLED", "{} is not a setting: not in this version"),
-        ("LASTCALL_STREAMING__DEMOTE_NON_STREAMING", "{} is not a setting: not in this version"),
+        ("LASTCALL_UPSTREAMS__URL", "{} is not a setting: upstreams stand in the file only"),
         ("LASTCALL_MODE", "{} is not read: only names with __ are; it can be set in the file"),
-        ("ANTHROPIC_DEMOTE_NONSTREAMING", "{} is ignored: what it asks for is not in this version"),
+        ("LASTCALL_UPSTREAMS", "{} is not read: only names with __ are; it can be set in the file"),
         ("CLAUDE_PROXY_PORT", "{} is ignored: of that proxy's variables this version does not know it"),
     ],
 )
@@ -120,8 +149,10 @@ def test_other_proxies_variables_are_understood():
             "CLAUDE_PROXY_MAX_CONCURRENT": "5",
             "CLAUDE_PROXY_QUEUE_TIMEOUT_MS": "2500",
             "CLAUDE_PROXY_API_KEY": "sk-client",
+            "ANTHROPIC_DEMOTE_NONSTREAMING": "Yes",
         },
     )
+    assert loaded.settings.streaming.demote_non_streaming is True
     assert loaded.settings.upstream.response_header_timeout_seconds == 300
     assert loaded.settings.limits.max_concurrent == 5
     assert loaded.settings.limits.queue_timeout_seconds == 3
@@ -140,6 +171,13 @@ def test_other_proxies_variables_are_understood():
             lambda loaded: loaded.settings.upstream.response_header_timeout_seconds == 7,
         ),
         (
+            "ANTHROPIC_DEMOTE_NONSTREAMING",
+            "true",
+            "LASTCALL_STREAMING__DEMOTE_NON_STREAMING",
+            "false",
+            lambda loaded: not loaded.settings.streaming.demote_non_streaming,
+        ),
+        (
             "CLAUDE_PROXY_API_KEY",
             "one",
             "LASTCALL_AUTH__API_KEYS",
@@ -147,7 +185,7 @@ def test_other_proxies_variables_are_understood():
             lambda loaded: [key.name for key in loaded.secrets.api_keys] == ["a"],
         ),
     ],
-    ids=["setting", "secret"],
+    ids=["setting", "flag", "secret"],
 )
 def test_our_own_name_is_stronger_than_another_proxys(alias, text, ours, our_text, read):
     assert read(load(None, {alias: text, ours: our_text}))
@@ -158,6 +196,13 @@ def test_the_environment_wins_over_the_file(tmp_path):
     file.write_text("limits: {maxConcurrent: 1, maxQueued: 2}\ndrain:\n")
     limits = load(file, {"LASTCALL_LIMITS__MAX_CONCURRENT": "8", "LASTCALL_DRAIN__SETTLE_SECONDS": "1"}).settings.limits
     assert (limits.max_concurrent, limits.max_queued) == (8, 2)
+
+
+def test_a_mapping_of_the_environment_replaces_that_of_the_file(tmp_path):
+    file = tmp_path / "lastcall.yaml"
+    file.write_text("upstream:\n  models: {a: b, c: d}\n")
+    assert load(file, {"LASTCALL_UPSTREAM__MODELS": "c=e"}).settings.upstream.models == {"c": "e"}
+    assert load(file, {"LASTCALL_UPSTREAM__MODELS": ""}).settings.upstream.models == {}
 
 
 def test_a_bad_value_in_the_file_does_not_count_where_the_environment_wins(tmp_path):

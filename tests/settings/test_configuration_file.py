@@ -58,7 +58,10 @@ BAD = {
         ["limits.maxConcurent (line 2): unknown; did you mean maxConcurrent?"],
     ),
     "snake case": ("limits: {max_queued: 1}\n", ["limits.max_queued (line 1): unknown; did you mean maxQueued?"]),
-    "nothing like it": ("streaming: {x: 1}\n", ["streaming.x (line 1): unknown; known are heartbeatSeconds"]),
+    "nothing like it": (
+        "streaming: {x: 1}\n",
+        ["streaming.x (line 1): unknown; known are heartbeatSeconds, demoteNonStreaming"],
+    ),
     "text for a number": (
         "limits: {maxQueued: '5'}\n",
         ["limits.maxQueued (line 1): must be a whole number from 0 to 1000000, not '5'"],
@@ -109,9 +112,9 @@ BAD = {
         ["admin.controlSocket (line 1): must be Unicode text; it holds half a surrogate pair"],
     ),
     "a feature of later": ("recording: {enabled: true}\n", ["recording (line 1): not in this version; leave it out"]),
-    "a limit of later": (
-        "limits: {maxOutputChars: 0}\n",
-        ["limits.maxOutputChars (line 1): not in this version; leave it out"],
+    "a field of later": (
+        "logs: {directory: /x}\n",
+        ["logs.directory (line 1): not in this version; leave it out"],
     ),
     "the operator's": (
         "drain: {preStopPolicy: Keep}\n",

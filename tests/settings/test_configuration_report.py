@@ -25,11 +25,18 @@ def leaves(schema, path=""):
         place = f"{path}.{key}" if path else key
         if "properties" in part:
             yield from leaves(part, place)
+        elif "properties" in part.get("items", {}):
+            yield place, part
+            yield from leaves(part["items"], f"{place}[]")
         else:
             yield place, part
 
 
 LEAVES = dict(leaves(json_schema()))
+#: What has to be said of each upstream.
+REQUIRED = {f"upstreams[].{key}" for key in json_schema()["properties"]["upstreams"]["items"]["required"]}
+#: Fields of sections.
+FIELDS = [path for path in LEAVES if "." in path and "[]" not in path]
 
 
 @pytest.fixture
@@ -48,10 +55,30 @@ def test_check_says_what_would_be_served(config):
     assert report.exit_code == 0
     assert report.text.splitlines() == [
         f"{file}: good",
-        "  mode Gateway, upstream Anthropic at https://api.anthropic.com",
+        "  mode Gateway, upstream Anthropic at https://api.anthropic.com (API key: none)",
         f"  {load(file, {}).hash}",
         f"  warning: {load(file, {}).warnings[0]}",
     ]
+
+
+def test_check_says_which_upstreams_have_a_key_and_none_of_them(config, tmp_path):
+    (tmp_path / "key").write_text("sk-secret-1")
+    file = config(
+        "upstreams:\n"
+        "- {name: vllm, provider: OpenAI, models: ['qwen*', gpt-oss], url: 'http://vllm', "
+        f"apiKeyFile: {tmp_path}/key}}\n"
+        "- {name: opus, provider: Anthropic, models: [claude-opus-4-8]}\n"
+    )
+    report = check(file, {"LASTCALL_UPSTREAM__API_KEY": "sk-secret-2"})
+    assert report.text.splitlines()[1:4] == [
+        "  mode Gateway, upstream Anthropic at https://api.anthropic.com (API key: set)",
+        "  upstream vllm: OpenAI at http://vllm (API key: set) for qwen*, gpt-oss",
+        "  upstream opus: Anthropic at https://api.anthropic.com (API key: none) for claude-opus-4-8",
+    ]
+    loaded = load(file, {})
+    shown = masked(loaded.settings, loaded.secrets)
+    assert [upstream["apiKey"] for upstream in shown["upstreams"]] == ["set", "none"]
+    assert "sk-secret" not in report.text + json.dumps(shown)
 
 
 def test_check_says_what_is_wrong_and_where(config):
@@ -95,11 +122,15 @@ def test_the_schema_is_one_and_refers_to_nothing():
 def test_every_field_has_a_description_a_default_and_a_bound(path):
     part = LEAVES[path]
     assert part["description"].endswith(".")
-    assert "default" in part
+    assert ("default" in part) is (path not in REQUIRED)
     if part.get("type") == "integer":
         assert part["minimum"] <= part["default"] <= part["maximum"]
-        assert path == "generation" or path.endswith(("Seconds", "Bytes")) or path.startswith("limits.max")
-    if "enum" in part:
+        assert path == "generation" or path.endswith(("Seconds", "Bytes", "Tokens")) or path.startswith("limits.max")
+    if part.get("type") == "array":
+        assert "maxItems" in part
+    if "additionalProperties" in part:
+        assert {"maxProperties", "propertyNames"} <= set(part)
+    if "enum" in part and path not in REQUIRED:
         assert part["default"] in part["enum"]
 
 
@@ -107,11 +138,14 @@ def test_the_schemas_defaults_are_the_settings_own():
     defaults = json.loads(msgspec.json.encode(Settings()))
     for path, part in LEAVES.items():
         section, _, key = path.rpartition(".")
-        assert part["default"] == (defaults[section] if section else defaults)[key], path
+        if section == "upstreams[]":
+            assert part.get("default") is None, path
+        else:
+            assert part["default"] == (defaults[section] if section else defaults)[key], path
 
 
 def test_every_field_of_a_section_has_its_variable():
-    assert {f"{section}.{key}" for section, key, _ in variables().values()} == {path for path in LEAVES if "." in path}
+    assert {f"{section}.{key}" for section, key, _ in variables().values()} == set(FIELDS)
 
 
 def test_what_is_said_to_be_missing_is_missing():
@@ -132,6 +166,28 @@ def test_what_is_said_to_be_missing_is_missing():
         ({"listen": {"corsOrigins": ["http://a"]}}, True),
         ({"auth": {"apiKeysFile": ""}}, False),
         ({"auth": {"apiKeysFile": None}}, True),
+        ({"upstream": {"models": {"gpt-*": "claude-sonnet-4-6"}}}, True),
+        ({"upstream": {"models": {"": "claude-sonnet-4-6"}}}, False),
+        ({"upstream": {"provider": "Any", "url": "http://up", "models": {"a": "b"}}}, False),
+        ({"upstreams": [{"name": "a", "provider": "OpenAI", "models": ["*"]}]}, True),
+        ({"upstreams": [{"name": "a", "provider": "Any", "models": ["*"], "url": "http://up"}]}, False),
+        ({"upstreams": [{"name": "a", "provider": "OpenAI"}]}, False),
+        ({"upstreams": [{"name": "a", "provider": "OpenAI", "models": ["*"], "caFile": "/x"}]}, False),
+        (
+            {
+                "mode": "Ingress",
+                "upstream": {"url": "http://127.0.0.1:1"},
+                "upstreams": [{"name": "a", "provider": "OpenAI", "models": ["*"]}],
+            },
+            False,
+        ),
+        (
+            {
+                "upstream": {"provider": "Any", "url": "http://up"},
+                "upstreams": [{"name": "a", "provider": "OpenAI", "models": ["*"]}],
+            },
+            False,
+        ),
     ],
 )
 def test_the_schema_knows_what_is_required(settings, valid):
@@ -147,8 +203,16 @@ VALUES = st.one_of(
 )
 
 
+def without_empty_mappings(fields):
+    """A mapping with all its lines commented out is one to us, and to the schema nothing."""
+    return {path: value for path, value in fields.items() if value is not None or "propertyNames" not in LEAVES[path]}
+
+
 @given(
-    st.dictionaries(st.sampled_from([path for path in LEAVES if "." in path]), VALUES | st.lists(VALUES, max_size=2))
+    st.dictionaries(
+        st.sampled_from(FIELDS),
+        VALUES | st.lists(VALUES, max_size=2) | st.dictionaries(st.text(max_size=5), VALUES, max_size=2),
+    ).map(without_empty_mappings)
 )
 def test_what_the_schema_says_of_a_field_is_what_is_accepted(fields):
     document = {}
@@ -156,7 +220,7 @@ def test_what_the_schema_says_of_a_field_is_what_is_accepted(fields):
         section, _, key = path.partition(".")
         document.setdefault(section, {})[key] = value
     schema = {key: part for key, part in json_schema().items() if key != "allOf"}  # what fields demand of each other
-    refused = {problem.where for problem in build(Settings, document)[1]}
+    refused = {".".join(problem.where.split(".")[:2]) for problem in build(Settings, document)[1]}
     errors = {
         ".".join(str(part) for part in error.absolute_path)
         for error in jsonschema.Draft202012Validator(schema).iter_errors(document)

@@ -57,6 +57,44 @@ def test_variables_win_over_files_and_say_so(config):
     )
 
 
+def test_an_upstream_of_a_name_has_its_own_key(tmp_path):
+    (tmp_path / "vllm").write_text(" sk-vllm\n")
+    (tmp_path / "lastcall.yaml").write_text(
+        "upstreams:\n"
+        f"- {{name: vllm, provider: OpenAI, models: ['qwen*'], url: 'http://vllm', apiKeyFile: {tmp_path / 'vllm'}}}\n"
+        "- {name: opus, provider: Anthropic, models: [claude-opus-4-8]}\n"
+    )
+    loaded = load(tmp_path / "lastcall.yaml", {"LASTCALL_UPSTREAM__API_KEY": "sk-first"})
+    assert loaded.secrets == Secrets(upstream_api_key="sk-first", upstream_api_keys={"vllm": "sk-vllm"})
+    assert loaded.files[str(tmp_path / "vllm")] == digest(" sk-vllm\n").hex()
+    assert "sk-vllm" not in f"{loaded!r} {loaded.secrets!r}"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (None, "cannot read"),
+        (b" ", "is empty"),
+        (b"\xff", "is not UTF-8 text"),
+        (b"a b", "must be one line of visible"),
+    ],
+    ids=["missing", "empty", "no text", "two words"],
+)
+def test_a_bad_key_of_such_an_upstream_is_told_with_its_place(tmp_path, content, what):
+    if content is not None:
+        (tmp_path / "key").write_bytes(content)
+    (tmp_path / "lastcall.yaml").write_text(
+        "upstreams:\n"
+        "- {name: opus, provider: Anthropic, models: [claude-opus-4-8]}\n"
+        f"- {{name: vllm, provider: OpenAI, models: ['qwen*'], apiKeyFile: {tmp_path / 'key'}}}\n"
+    )
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path / "lastcall.yaml", {})
+    (problem,) = caught.value.problems
+    assert str(problem).startswith("upstreams[1].apiKeyFile (line 3): ")
+    assert what in str(problem)
+
+
 def test_without_any_there_are_none():
     assert load(None, {}).secrets == Secrets()
 

@@ -1,10 +1,10 @@
 """The configuration: what it may be (`schema.py`) and how it is read (`load.py`). Nobody else reads the environment."""
 
-from .checks import is_loopback, split_address
+from .addresses import is_loopback, split_address
 from .keys import ApiKey, Secrets
 from .load import Loaded, control_socket_candidates, load
 from .problems import ConfigError, Problem
-from .schema import LogFormat, LogLevel, Mode, Provider, Settings
+from .schema import LogFormat, LogLevel, Mode, NamedUpstream, Provider, Settings, Upstream
 
 __all__ = [
     "ApiKey",
@@ -13,10 +13,12 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "Mode",
+    "NamedUpstream",
     "Problem",
     "Provider",
     "Secrets",
     "Settings",
+    "Upstream",
     "control_socket_candidates",
     "is_loopback",
     "load",

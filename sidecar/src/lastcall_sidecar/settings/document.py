@@ -16,8 +16,8 @@ from .problems import Problem
 
 #: Far more than any configuration; reading YAML takes 20 µs a byte.
 MAX_BYTES = 64 * 1024
-#: Keys stand in messages.
-MAX_KEY_CHARS = 80
+#: Keys stand in messages; those of `upstream.models` are models' names, which may be that long.
+MAX_KEY_CHARS = 512
 
 
 def _integer(text: str) -> int | str:

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -18,7 +19,7 @@ from msgspec import inspect as types
 from .durations import go_seconds, milliseconds
 from .problems import Problem
 from .schema import Settings
-from .shape import ELSEWHERE
+from .shape import ELSEWHERE, show
 
 PREFIX = "LASTCALL_"
 #: Variables that hold a secret itself.
@@ -43,12 +44,17 @@ class Alias:
 
 ALIASES = (
     Alias("ANTHROPIC_RESPONSE_HEADER_TIMEOUT", "LASTCALL_UPSTREAM__RESPONSE_HEADER_TIMEOUT_SECONDS", go_seconds),
+    Alias(
+        "ANTHROPIC_DEMOTE_NONSTREAMING",
+        "LASTCALL_STREAMING__DEMOTE_NON_STREAMING",
+        lambda text: _typed(text, types.BoolType()),
+    ),
     Alias("CLAUDE_PROXY_MAX_CONCURRENT", "LASTCALL_LIMITS__MAX_CONCURRENT", lambda text: _typed(text, types.IntType())),
     Alias("CLAUDE_PROXY_QUEUE_TIMEOUT_MS", "LASTCALL_LIMITS__QUEUE_TIMEOUT_SECONDS", milliseconds),
     Alias("CLAUDE_PROXY_API_KEY", "LASTCALL_AUTH__API_KEYS", str),
 )
-#: Understood, but what they ask for is not in this version.
-_NOT_YET = ("ANTHROPIC_DEMOTE_NONSTREAMING",)
+#: What stands in the file only.
+_FILE_ONLY = (PREFIX + "MODE", PREFIX + "GENERATION", PREFIX + "UPSTREAMS")
 
 
 @dataclass(slots=True)
@@ -79,10 +85,10 @@ def overlay(environ: Mapping[str, str]) -> Overlay:
         if name in SECRETS:
             result.secrets[SECRETS[name]] = name, text
         elif name in known:
-            _put(result, known[name], name, _typed(text.strip(), known[name][2]))
+            _take(result, known[name], name, text.strip(), partial(_typed, info=known[name][2]))
         elif name.startswith(PREFIX) and "__" in name and name not in IDENTITY:
             result.warnings.append(f"{name} is not a setting: {_why_not(name, [*known, *SECRETS])}")
-        elif name in {PREFIX + "MODE", PREFIX + "GENERATION"}:
+        elif name in _FILE_ONLY:
             result.warnings.append(f"{name} is not read: only names with __ are; it can be set in the file")
     _aliases(result, known, environ)
     return result
@@ -107,27 +113,30 @@ def _aliases(result: Overlay, known: Mapping[str, tuple[str, str, types.Type]], 
         if alias.stands_for in SECRETS:
             result.secrets[SECRETS[alias.stands_for]] = alias.name, text
             continue
-        place = known[alias.stands_for]
-        try:
-            _put(result, place, alias.name, alias.convert(text))
-        except ValueError as error:
-            result.problems.append(Problem(f"{place[0]}.{place[1]} ({alias.name})", str(error)))
-    for name in _NOT_YET:
-        if _WORDS.get(environ.get(name, "").strip().lower(), bool(environ.get(name))):
-            result.warnings.append(f"{name} is ignored: what it asks for is not in this version")
+        _take(result, known[alias.stands_for], alias.name, text, alias.convert)
     for name in sorted(environ):
         if name.startswith("CLAUDE_PROXY_") and name not in {alias.name for alias in ALIASES}:
             result.warnings.append(f"{name} is ignored: of that proxy's variables this version does not know it")
 
 
-def _put(result: Overlay, place: tuple[str, str, types.Type], name: str, value: Any) -> None:
+def _take(
+    result: Overlay, place: tuple[str, str, types.Type], name: str, text: str, convert: Callable[[str], Any]
+) -> None:
     section, key, _ = place
+    try:
+        value = convert(text)
+    except ValueError as error:
+        result.problems.append(Problem(f"{section}.{key} ({name})", str(error)))
+        return
     result.values.setdefault(section, {})[key] = value
     result.origins[f"{section}.{key}"] = name
 
 
 def _typed(text: str, info: types.Type) -> Any:
-    """The value that is meant; text that does not look like its type stays text, and the schema then refuses it."""
+    """The value that is meant; text that does not look like its type stays text, and the schema then refuses it.
+
+    Errors: ValueError for a list of pairs that is none.
+    """
     match info:
         case types.IntType() if re.fullmatch(r"[-+]?[0-9]{1,40}", text):
             return int(text)
@@ -135,7 +144,21 @@ def _typed(text: str, info: types.Type) -> Any:
             return _WORDS.get(text.lower(), text)
         case types.VarTupleType():
             return [part.strip() for part in text.split(",") if part.strip()]
+        case types.DictType():
+            return _pairs(text)
     return text
+
+
+def _pairs(text: str) -> dict[str, str]:
+    made: dict[str, str] = {}
+    for part in filter(None, map(str.strip, text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise ValueError("must be NAME=MODEL, separated by commas")
+        if name in made:
+            raise ValueError(f"has a name twice: {show(name)}")
+        made[name] = value
+    return made
 
 
 def _why_not(name: str, names: list[str]) -> str:
@@ -144,5 +167,7 @@ def _why_not(name: str, names: list[str]) -> str:
     reason = ELSEWHERE.get(f"{section}.{camel}") or ELSEWHERE.get(section)
     if reason is not None:
         return reason.partition(";")[0]
+    if section == "upstreams":
+        return "upstreams stand in the file only"
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.8)
     return f"did you mean {close[0]}?" if close else "unknown"

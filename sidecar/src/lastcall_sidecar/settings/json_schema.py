@@ -18,13 +18,18 @@ def json_schema() -> dict[str, Any]:
     for path in RESTART:
         _at(settings, path)["description"] += " Cannot change without a restart."
     needs_url = {"required": ["upstream"], "properties": {"upstream": {"required": ["url"]}}}
+    one_upstream = {"properties": {"upstreams": {"maxItems": 0}}}
+    no_models = {"properties": {"upstream": {"properties": {"models": {"maxProperties": 0}}}}}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "lastcall-sidecar",
         **settings,
         "allOf": [
-            {"if": _is(mode={"const": "Ingress"}), "then": needs_url},
-            {"if": _is(upstream=_is(provider={"const": "Any"})), "then": needs_url},
+            {"if": _is(mode={"const": "Ingress"}), "then": {"allOf": [needs_url, one_upstream]}},
+            {
+                "if": _is(upstream=_is(provider={"const": "Any"})),
+                "then": {"allOf": [needs_url, one_upstream, no_models]},
+            },
         ],
     }
 

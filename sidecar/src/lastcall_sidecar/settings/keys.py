@@ -5,7 +5,7 @@ From files that the settings name, or from the environment. Pure, given the text
 
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 #: What a header can carry: visible ASCII.
@@ -28,6 +28,8 @@ class Secrets:
     """All secrets in force."""
 
     upstream_api_key: str | None = field(default=None, repr=False)
+    #: By the name of an upstream of `upstreams`.
+    upstream_api_keys: Mapping[str, str] = field(default_factory=dict, repr=False)
     api_keys: tuple[ApiKey, ...] = ()
     admin_token: str | None = field(default=None, repr=False)
 

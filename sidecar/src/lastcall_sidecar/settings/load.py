@@ -19,12 +19,15 @@ from .document import Document, join, parse
 from .environment import Overlay, overlay
 from .files import Files
 from .keys import ApiKey, Secrets, api_keys, one_secret
-from .problems import ConfigError, Problem
-from .schema import Mode, Provider, Settings
+from .problems import ConfigError, Finding, Problem
+from .schema import DEFAULT_UPSTREAM_URL, Mode, Provider, Settings
 from .shape import build
 
 #: The providers' own APIs, where no URL is given.
-PROVIDER_URLS: Mapping[str, str] = {Provider.OPENAI: "https://api.openai.com"}
+PROVIDER_URLS: Mapping[str, str] = {
+    Provider.ANTHROPIC: DEFAULT_UPSTREAM_URL,
+    Provider.OPENAI: "https://api.openai.com",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     given = set(_paths(raw))
     below = laptop_defaults(environ) if path is None else {}
     settings, problems = build(Settings, _merge(_merge(below, _derived(raw)), raw) if isinstance(raw, dict) else raw)
+    settings = _with_urls(settings)
     bad = {problem.where for problem in (*document.problems, *problems)}
     problems += [Problem(it.where, it.what) for it in checks.findings(settings, given) if not _touches(it, bad)]
     secrets, more = _secrets(settings, above, files)
@@ -118,8 +122,8 @@ def control_socket_candidates(environ: Mapping[str, str], path: Path | None = No
     return (named,) if named else (Settings().admin.control_socket, user_control_socket(environ))
 
 
-def _merge(below: Any, above: Mapping[str, Any]) -> Any:
-    """Lay one nested mapping over another; what is no mapping below stays, to be refused."""
+def _merge(below: Any, above: Mapping[str, Any], levels: int = 2) -> Any:
+    """Lay settings over others, field by field of each section; what is no mapping below stays, to be refused."""
     if below is None:
         below = {}
     if not isinstance(below, dict):
@@ -128,7 +132,8 @@ def _merge(below: Any, above: Mapping[str, Any]) -> Any:
     for key, value in above.items():
         if value is None and isinstance(merged.get(key), dict):
             continue  # a section with all its lines commented out
-        merged[key] = _merge(merged.get(key), value) if isinstance(value, Mapping) else value
+        deeper = levels > 1 and isinstance(value, Mapping)  # a field that is a mapping is replaced, as any other
+        merged[key] = _merge(merged.get(key), value, levels - 1) if deeper else value
     return merged
 
 
@@ -142,6 +147,15 @@ def _derived(raw: Any) -> dict[str, Any]:
     return {"upstream": derived}
 
 
+def _with_urls(settings: Settings) -> Settings:
+    """Where an upstream of `upstreams` names no URL, it is its provider's."""
+    upstreams = (
+        msgspec.structs.replace(it, url=PROVIDER_URLS.get(it.provider)) if it.url is None else it
+        for it in settings.upstreams
+    )
+    return msgspec.structs.replace(settings, upstreams=tuple(upstreams))
+
+
 def _paths(value: Any, path: str = "") -> Iterator[str]:
     if path:
         yield path
@@ -150,7 +164,7 @@ def _paths(value: Any, path: str = "") -> Iterator[str]:
             yield from _paths(inner, join(path, key))
 
 
-def _touches(finding: checks.Finding, bad: set[str]) -> bool:
+def _touches(finding: Finding, bad: set[str]) -> bool:
     """Whether the finding may only follow from a field that is wrong by itself and stands at its default now."""
     places = (finding.where, *finding.others)
     return any(place == path or place.startswith(f"{path}.") for place in places for path in bad)
@@ -158,10 +172,15 @@ def _touches(finding: checks.Finding, bad: set[str]) -> bool:
 
 def _placed(problem: Problem, document: Document, above: Overlay) -> Problem:
     """Name the variable or the line that the problem's value came from."""
-    path = problem.where.partition("[")[0]
-    if path in above.origins:
-        return Problem(f"{path} ({above.origins[path]})", problem.what)
-    return Problem(problem.where, problem.what, document.lines.get(problem.where))
+    where = problem.where
+    for path, variable in above.origins.items():
+        if where == path or where.startswith((f"{path}.", f"{path}[")):
+            place = path if where.startswith(f"{path}[") else where  # entries of a list are not counted in a variable
+            return Problem(f"{place} ({variable})", problem.what)
+    line = document.lines.get(where)
+    if line is None and where.startswith("upstreams["):  # a field that is not there: its upstream's line
+        line = document.lines.get(where.rpartition(".")[0])
+    return Problem(where, problem.what, line)
 
 
 def _secrets(settings: Settings, above: Overlay, files: Files) -> tuple[Secrets, list[Problem]]:
@@ -193,7 +212,14 @@ def _secrets(settings: Settings, above: Overlay, files: Files) -> tuple[Secrets,
         keys, faults = api_keys(clients[1].splitlines() if from_file else clients[1].split(","))
         problems += [Problem(clients[0], fault) for fault in faults]
     upstream = one("upstream.apiKey", settings.upstream.api_key_file)
-    return Secrets(upstream, keys, one("admin.token", None)), problems
+    named = {it.name: one(f"upstreams[{index}].apiKey", it.api_key_file) for index, it in enumerate(settings.upstreams)}
+    secrets = Secrets(
+        upstream_api_key=upstream,
+        upstream_api_keys={name: key for name, key in named.items() if key is not None},
+        api_keys=keys,
+        admin_token=one("admin.token", None),
+    )
+    return secrets, problems
 
 
 def _or_told(where: str, make: Callable[[], str], problems: list[Problem]) -> str | None:

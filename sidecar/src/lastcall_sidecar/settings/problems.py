@@ -27,6 +27,15 @@ class Problem:
         return f"{place}: {self.what}"
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong at a path; `others` are the paths that took part in it."""
+
+    where: str
+    what: str
+    others: tuple[str, ...] = ()
+
+
 class ConfigError(LastcallError):
     """A configuration that cannot be used. Nothing of it is in force.
 

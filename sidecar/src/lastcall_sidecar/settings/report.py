@@ -12,7 +12,7 @@ from .json_schema import json_schema
 from .keys import Secrets
 from .load import load
 from .problems import ConfigError, Problem
-from .schema import Settings
+from .schema import NamedUpstream, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,22 @@ def check(path: Path | None, environ: Mapping[str, str]) -> Report:
         loaded = load(path, environ)
     except ConfigError as error:
         return Report(format_problems(name, error.problems), 1)
-    upstream = loaded.settings.upstream
+    upstream, secrets = loaded.settings.upstream, loaded.secrets
+    key = _presence(secrets.upstream_api_key)
     lines = [
         f"{name}: good",
-        f"  mode {loaded.settings.mode}, upstream {upstream.provider} at {upstream.url}",
+        f"  mode {loaded.settings.mode}, upstream {upstream.provider} at {upstream.url} (API key: {key})",
+        *(_named(it, secrets) for it in loaded.settings.upstreams),
         f"  {loaded.hash}",
         *(f"  warning: {warning}" for warning in loaded.warnings),
     ]
     return Report("\n".join(lines), 0)
+
+
+def _named(upstream: NamedUpstream, secrets: Secrets) -> str:
+    key = _presence(secrets.upstream_api_keys.get(upstream.name))
+    models = ", ".join(upstream.models)
+    return f"  upstream {upstream.name}: {upstream.provider} at {upstream.url} (API key: {key}) for {models}"
 
 
 def format_problems(name: str, problems: Iterable[Problem]) -> str:
@@ -56,6 +64,8 @@ def masked(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     """The effective settings as in a file, and of each secret only whether there is one."""
     shown: dict[str, Any] = msgspec.to_builtins(settings)
     shown["upstream"]["apiKey"] = _presence(secrets.upstream_api_key)
+    for upstream in shown["upstreams"]:
+        upstream["apiKey"] = _presence(secrets.upstream_api_keys.get(upstream["name"]))
     shown["auth"]["apiKeys"] = [key.name for key in secrets.api_keys]
     shown["admin"]["token"] = _presence(secrets.admin_token)
     return shown

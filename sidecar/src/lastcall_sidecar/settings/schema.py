@@ -16,6 +16,16 @@ MIB = 1024 * 1024
 #: Text that says something.
 Text = Annotated[str, Meta(min_length=1)]
 
+#: Entries of a table of models, and upstreams beside the first one: nobody has a tenth of these.
+MAX_MODELS = 200
+MAX_UPSTREAMS = 20
+#: As in a request's body (`wire/body.py`).
+MAX_MODEL_CHARS = 512
+ModelName = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_CHARS)]
+
+URL_PATTERN = "^https?://"
+#: A label of a DNS name, short enough to become part of others.
+NAME_PATTERN = "^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$"
 DEFAULT_UPSTREAM_URL = "https://api.anthropic.com"
 
 
@@ -69,7 +79,7 @@ class Upstream(Section, frozen=True):
     url: Annotated[
         str,
         Meta(
-            pattern="^https?://",
+            pattern=URL_PATTERN,
             description="The upstream's base URL, http or https, without credentials, query or fragment; a path in "
             "it goes before each request's path. The default is the provider's own API; required with "
             "provider Any and in mode Ingress.",
@@ -82,6 +92,24 @@ class Upstream(Section, frozen=True):
             "it the caller's own is passed on.",
         ),
     ] = None
+    models: Annotated[
+        dict[ModelName, ModelName],
+        Meta(
+            max_length=MAX_MODELS,
+            description="Other names for models: the name that a client asks for, or the beginning of one and `*`, and "
+            "the model that is meant. An exact name wins over a beginning, a longer beginning over a shorter one. "
+            "Upstreams are chosen by the name that this gives.",
+        ),
+    ] = field(default_factory=dict)
+    default_max_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="What an Anthropic upstream is asked for when a client of the other protocol names no limit: "
+            "Anthropic demands one. Long enough for an answer, too short for a runaway.",
+        ),
+    ] = 8192
     response_header_timeout_seconds: Annotated[
         int,
         Meta(
@@ -108,6 +136,41 @@ class Upstream(Section, frozen=True):
             description="A PEM file of the authorities that may have signed the upstream's certificate, instead of "
             "the system's.",
         ),
+    ] = None
+
+
+class NamedUpstream(Section, frozen=True):
+    """One more upstream, for the models that fit it; timeouts, authorities and the rest are those of `upstream`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            pattern=NAME_PATTERN,
+            description="Its name in logs and metrics, unique: at most 40 lower-case letters, digits and hyphens.",
+        ),
+    ]
+    provider: Annotated[
+        Provider,
+        Meta(
+            description="Its protocol: Anthropic or OpenAI.",
+            extra_json_schema={"enum": [Provider.ANTHROPIC.value, Provider.OPENAI.value]},
+        ),
+    ]
+    models: Annotated[
+        tuple[ModelName, ...],
+        Meta(
+            min_length=1,
+            max_length=MAX_MODELS,
+            description="The models that it takes: names, or beginnings of names with `*` behind them. The first "
+            "upstream in the list that fits takes a request; what none fits goes to `upstream`.",
+        ),
+    ]
+    url: Annotated[
+        Annotated[str, Meta(pattern=URL_PATTERN)] | None,
+        Meta(description="Its base URL, as `upstream.url`. The default is the provider's own API."),
+    ] = None
+    api_key_file: Annotated[
+        Text | None, Meta(description="A file that holds its API key, as `upstream.apiKeyFile`.")
     ] = None
 
 
@@ -171,6 +234,15 @@ class Limits(Section, frozen=True):
             "cut one.",
         ),
     ] = 1800
+    max_output_chars: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**9,
+            description="Characters of content that a streamed answer may have; one that goes on is ended with an "
+            "error event. 0: off, because a limit in tokens is the request's own business (`max_tokens`).",
+        ),
+    ] = 0
     max_body_bytes: Annotated[
         int,
         Meta(
@@ -203,6 +275,15 @@ class Streaming(Section, frozen=True):
             "watchdog and the 60 s of load balancers.",
         ),
     ] = 15
+    demote_non_streaming: Annotated[
+        bool,
+        Meta(
+            description="Whether an Anthropic upstream is asked for a stream where the client asked for none, and the "
+            "stream is put together into one answer: the upstream's limits on long requests are gone, and a dead "
+            "upstream is noticed at once. The client still sees no byte before the end, and no heartbeat can help "
+            "it. Off, because the answer is then not the upstream's bytes.",
+        ),
+    ] = False
 
 
 class DrainSettings(Section, frozen=True):
@@ -329,6 +410,14 @@ class Settings(Section, frozen=True):
         ),
     ] = 0
     upstream: Upstream = field(default_factory=Upstream)
+    upstreams: Annotated[
+        tuple[NamedUpstream, ...],
+        Meta(
+            max_length=MAX_UPSTREAMS,
+            description="More upstreams, chosen by the model that a request asks for, in modes Gateway and Egress. "
+            "Timeouts, authorities and the rest are those of `upstream`.",
+        ),
+    ] = ()
     limits: Limits = field(default_factory=Limits)
     streaming: Streaming = field(default_factory=Streaming)
     drain: DrainSettings = field(default_factory=DrainSettings)

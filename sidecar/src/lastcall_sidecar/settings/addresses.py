@@ -1,0 +1,97 @@
+"""Hosts, ports, URLs and origins as text: what they mean, and what is wrong with them. Pure."""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host (IPv6 without its brackets) and port of a listener's `host:port`.
+
+    Errors: ValueError, with what is wrong.
+    """
+    host, colon, port = address.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError("must be HOST:PORT with a port from 1 to 65535")
+    if host.startswith("[") and host.endswith("]"):
+        host = host[1:-1]
+        try:
+            ipaddress.IPv6Address(host)
+        except ValueError:
+            raise ValueError("the address in brackets must be an IPv6 address") from None
+    elif ":" in host:
+        raise ValueError("an IPv6 address must stand in brackets, as in [::1]:8080")
+    elif not good_host(host):
+        raise ValueError("the host must be a name or an IP address")
+    return host, int(port)
+
+
+def url_fault(url: str, key_file: str) -> str | None:
+    """What is wrong with an upstream's URL, which is never repeated: it may hold a password.
+
+    `key_file` is the path of the field that names its key's file.
+    """
+    if not url.isascii() or not url.isprintable() or " " in url or "\\" in url:
+        return "must be printable ASCII without blanks or backslashes; encode others (%20, punycode)"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return "has a bad port" if "port" in str(error).lower() else "is not a URL"
+    if parts.username is not None or parts.password is not None:
+        return f"must not hold credentials: name a file in {key_file}"
+    if "?" in url or "#" in url:
+        return "must have neither query nor fragment"
+    if port == 0 or parts.netloc.endswith(":") or not good_host(parts.hostname or ""):
+        return "must be http(s)://HOST[:PORT][/PATH]"
+    if any(part in {".", ".."} for part in parts.path.lower().replace("%2e", ".").split("/")):
+        return "must not have dot segments in its path"
+    return None
+
+
+def origin_fault(origin: str) -> str | None:
+    """What is wrong with an origin that a browser would send."""
+    if origin == "*":
+        return "any origin is not allowed: name each one, as https://host[:port]"
+    try:
+        parts = urlsplit(origin)
+        port = parts.port
+    except ValueError:
+        return "must be http(s)://HOST[:PORT]"
+    bare = f"{parts.scheme}://{parts.netloc}"
+    good = parts.scheme in {"http", "https"} and port != 0 and "@" not in origin and good_host(parts.hostname or "")
+    if not good or origin != bare or origin != origin.lower() or parts.netloc.endswith(":"):
+        return "must be http(s)://HOST[:PORT] in lower case and nothing after it, as browsers send it"
+    if port == {"http": 80, "https": 443}[parts.scheme]:
+        return "browsers leave the scheme's own port out; so must this"
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a listener on this host."""
+    if host.rstrip(".").lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_wildcard(host: str) -> bool:
+    """Whether a listener on this host takes all of the machine's addresses."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def good_host(host: str) -> bool:
+    """Whether it is an IP address or may be a name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # A name of digits and dots that is no address is a misspelled one.
+        return bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9.]+", host)
+    return True
