@@ -22,6 +22,7 @@ SIDECAR_ONLY = {
     "drain.publicKey": "the operator's own key",
     "auth.apiKeysFile": "a mounted secret: auth.apiKeysSecretRef",
     "upstream.apiKeyFile": "a mounted secret: upstream.apiKeySecretRef",
+    "upstreams[].apiKeyFile": "a mounted secret: upstreams[].apiKeySecretRef",
     "upstream.trustEnv": "an environment is not injected",
     "upstream.caFile": "files are not mounted but for secrets",
 }
@@ -31,6 +32,7 @@ PROXY_ONLY = {
     "appPort": "becomes the upstream",
     "auth.apiKeysSecretRef": "becomes auth.apiKeysFile",
     "upstream.apiKeySecretRef": "becomes upstream.apiKeyFile",
+    "upstreams[].apiKeySecretRef": "becomes upstreams[].apiKeyFile",
     "drain.preStopPolicy": "the injection's business",
     "drain.egressWait": "the injection's business",
     "sidecar": "the container",
@@ -39,7 +41,9 @@ PROXY_ONLY = {
 MOVED = {"sidecar.logLevel": "logs.level"}
 #: Fields whose default follows from others here, because a CRD's default cannot.
 DERIVED_DEFAULT = {"upstream.provider", "upstream.url"}
-ABOUT = ("type", "enum", "minimum", "maximum", "default")
+ABOUT = ("type", "enum", "minimum", "maximum", "default", "required", "minItems", "maxItems", "maxProperties")
+#: What both say of the texts in a list or mapping.
+ABOUT_TEXTS = ("type", "minLength", "maxLength")
 
 
 def leaves(schema, prefix=""):
@@ -47,6 +51,8 @@ def leaves(schema, prefix=""):
     for name, field in schema.get("properties", {}).items():
         path = f"{prefix}{name}"
         found |= leaves(field, f"{path}.") if "properties" in field else {path: field}
+        if "properties" in field.get("items", {}):
+            found |= leaves(field["items"], f"{path}[].")
     return found
 
 
@@ -54,31 +60,25 @@ def covered(path, table):
     return any(path == key or path.startswith(f"{key}.") for key in table)
 
 
-def sidecar_schema():
-    whole = json_schema()
-
-    def plain(schema):
-        if "$ref" in schema:
-            inner = plain(whole["$defs"][schema["$ref"].rpartition("/")[2]])
-            return {**inner, **{key: value for key, value in schema.items() if key != "$ref"}}
-        made = dict(schema)
-        if "properties" in schema:
-            made["properties"] = {name: plain(field) for name, field in schema["properties"].items()}
-        return made
-
-    return leaves(plain(whole))
-
-
 def about(field):
-    said = {key: field[key] for key in ABOUT if key in field}
+    """What a field is; one that may be null in a file may be left out of a resource."""
+    choices = [choice for choice in field.get("anyOf", []) if choice != {"type": "null"}]
+    if choices:
+        (only,) = choices
+        field = {**field, **only}
+    said = {key: field[key] for key in ABOUT if field.get(key) is not None}
     if "enum" in said:
         said |= {"type": "string", "enum": sorted(said["enum"])}
+    for inside in ("items", "additionalProperties"):
+        if isinstance(field.get(inside), dict):
+            said[inside] = {key: field[inside][key] for key in ABOUT_TEXTS if key in field[inside]}
+            said[inside]["required"] = field[inside].get("required", [])
     return said
 
 
 def test_both_schemas_say_the_same_of_what_they_share():
     ours = {MOVED.get(path, path): field for path, field in leaves(structural(StreamProxySpec)).items()}
-    theirs = sidecar_schema()
+    theirs = leaves(json_schema())
     missing_here = {path for path in theirs if path not in ours and not covered(path, SIDECAR_ONLY)}
     missing_there = {path for path in ours if path not in theirs and not covered(path, PROXY_ONLY)}
     assert (missing_here, missing_there) == (set(), set())
@@ -105,6 +105,8 @@ def test_every_field_is_described_bounded_and_structural(spec):
             assert "maxItems" in schema, path
         for name, field in schema.get("properties", {}).items():
             look(field, f"{path}.{name}")
+        if "properties" in schema.get("items", {}):
+            look(schema["items"], f"{path}[]")
 
     look(structural(spec), "spec")
 
@@ -123,6 +125,20 @@ def test_a_part_that_is_left_out_is_filled_in_and_a_reference_is_not():
     assert "default" not in properties["selector"]
     assert "default" not in properties["upstream"]["properties"]["apiKeySecretRef"]
     assert properties["sidecar"]["properties"]["resources"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_a_list_of_named_things_is_a_map_to_the_api_server():
+    upstreams = structural(StreamProxySpec)["properties"]["upstreams"]
+    assert (upstreams["x-kubernetes-list-type"], upstreams["x-kubernetes-list-map-keys"]) == ("map", ["name"])
+    assert upstreams["default"] == []
+    assert "default" not in upstreams["items"]["properties"]["apiKeySecretRef"]
+    expressions = structural(StreamProxySpec)["properties"]["selector"]["properties"]["matchExpressions"]
+    assert "x-kubernetes-list-type" not in expressions
+
+
+def test_a_mapping_has_a_bound_for_its_size_and_one_for_its_values():
+    models = structural(StreamProxySpec)["properties"]["upstream"]["properties"]["models"]
+    assert (models["maxProperties"], models["additionalProperties"]["maxLength"]) == (200, 512)
 
 
 def test_the_chart_and_the_docs_are_current():

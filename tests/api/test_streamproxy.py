@@ -5,6 +5,7 @@ import pytest
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import Mode, Provider, parse_stream_proxy
 
+NAMED = {"name": "vllm", "provider": "OpenAI", "models": ["qwen*"]}
 SELECTOR = {"matchLabels": {"app": "chat"}}
 
 
@@ -60,6 +61,37 @@ def test_metadata_and_the_time_that_a_drain_may_take():
         ({"upstream": {"provider": "Any"}}, "spec.upstream.url is required with provider Any"),
         ({"upstream": {"url": "http://u:p@x"}}, "spec.upstream.url: Expected `str` matching regex"),
         ({"drain": {"egressWait": "UntilIdle"}}, "spec.drain.egressWait is for mode Egress"),
+        ({"mode": "Ingress", "appPort": 80, "upstreams": [NAMED]}, "spec.upstreams must not be set in mode Ingress"),
+        (
+            {"upstream": {"provider": "Any", "url": "http://x"}, "upstreams": [NAMED]},
+            "spec.upstreams must not be set with spec.upstream.provider Any",
+        ),
+        (
+            {"upstream": {"provider": "Any", "url": "http://x", "models": {"a": "b"}}},
+            "spec.upstream.models must not be set with provider Any",
+        ),
+        (
+            {"mode": "Ingress", "appPort": 80, "upstream": {"models": {"a": "b"}}},
+            "spec.upstream.models must not be set with provider Any",
+        ),
+        ({"upstream": {"models": {"a*b": "c"}}}, "spec.upstream.models: a*b: * may only stand at the end"),
+        ({"upstream": {"models": {"a*": "b*"}}}, "spec.upstream.models: a*: what is meant must be one model's name"),
+        ({"upstream": {"models": {"a": "b\n"}}}, "spec.upstream.models must be printable text"),
+        ({"upstream": {"models": {"a\n": "b"}}}, "spec.upstream.models must be printable text"),
+        ({"upstream": {"models": {"": "b"}}}, "spec.upstream.models: Expected `str` of length >= 1"),
+        ({"upstream": {"models": {"a": 4}}}, "spec.upstream.models[...]: Expected `str`, got `int`"),
+        ({"upstream": {"defaultMaxTokens": 0}}, "spec.upstream.defaultMaxTokens: Expected `int` >= 1"),
+        ({"upstreams": [NAMED, NAMED]}, "spec.upstreams[1].name: vllm is the name of another one already"),
+        ({"upstreams": [{**NAMED, "models": ["a", "b*c"]}]}, "spec.upstreams[0].models: * may only stand at the end"),
+        ({"upstreams": [{**NAMED, "models": ["a\n"]}]}, "spec.upstreams[0].name and models must be printable text"),
+        ({"upstreams": [{**NAMED, "name": "a\n"}]}, "spec.upstreams[0].name and models must be printable text"),
+        ({"upstreams": [{**NAMED, "models": []}]}, "spec.upstreams[0].models: Expected `array` of length"),
+        ({"upstreams": [{**NAMED, "provider": "Any"}]}, "spec.upstreams[0].provider: Invalid enum value 'Any'"),
+        (
+            {"upstreams": [{**NAMED, "apiKeyFile": "/x"}]},
+            "spec.upstreams[0]: Object contains unknown field `apiKeyFile`",
+        ),
+        ({"upstreams": [{"name": "a"}]}, "spec.upstreams[0]: Object missing required field `provider`"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -67,6 +99,12 @@ def test_nonsense_is_a_sentence_that_names_the_field(spec, sentence):
     with pytest.raises(SpecError, match="spec") as caught:
         proxy(**spec)
     assert sentence in str(caught.value)
+
+
+def test_models_and_upstreams_by_model():
+    made = proxy(upstream={"models": {"*": "claude-sonnet-4-6"}}, upstreams=[NAMED, {**NAMED, "name": "b"}]).spec
+    assert made.upstream.models == {"*": "claude-sonnet-4-6"}
+    assert [(each.name, each.models) for each in made.upstreams] == [("vllm", ("qwen*",)), ("b", ("qwen*",))]
 
 
 def test_no_spec_at_all_is_a_sentence_too():

@@ -4,14 +4,15 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.injection.pods import DEFAULTS, env, pod, proxy, sidecar
 from tests.support.sidecar_process import SidecarProcess
 
+from lastcall_operator.api.schema import SpecError
 from lastcall_operator.configuration import render
 from lastcall_operator.injection import inject
-from lastcall_sidecar.settings import Mode, load
+from lastcall_sidecar.settings import ConfigError, Mode, load
 
 KEY = (
     ed25519.Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -70,6 +71,61 @@ def test_secrets_are_named_by_the_files_that_the_injection_mounts():
     assert "vendor" not in render(made, None).text
     mounts = {item["mountPath"] for item in sidecar(inject(pod(), made, DEFAULTS).pod)["volumeMounts"]}
     assert {"/etc/lastcall/secrets/upstream", "/etc/lastcall/secrets/clients"} <= mounts
+
+
+def test_upstreams_by_model_arrive_with_the_files_of_their_keys(tmp_path):
+    made = proxy(
+        "Egress",
+        upstream={"models": {"gpt-4.1": "claude-sonnet-4-6", "*": "claude-haiku-4-5"}, "defaultMaxTokens": 7},
+        upstreams=[
+            {"name": "vllm", "provider": "OpenAI", "models": ["qwen*"], "url": "http://vllm:8000"},
+            {"name": "eu", "provider": "Anthropic", "models": ["eu.*"], "apiKeySecretRef": {"name": "vendor"}},
+        ],
+        limits={"maxOutputChars": 9},
+        streaming={"demoteNonStreaming": True},
+    )
+    rendered = render(made, None)
+    values = yaml.safe_load(rendered.text)
+    key = "/etc/lastcall/secrets/upstream-eu/api-key"
+    assert values["upstreams"] == [
+        {"name": "vllm", "provider": "OpenAI", "models": ["qwen*"], "url": "http://vllm:8000"},
+        {"name": "eu", "provider": "Anthropic", "models": ["eu.*"], "apiKeyFile": key},
+    ]
+    assert "vendor" not in rendered.text
+    with pytest.raises(ConfigError, match=r"upstreams\[1\]\.apiKeyFile .*: cannot read " + key):
+        as_loaded(rendered, tmp_path, overlay("Egress"))
+    (tmp_path / "api-key").write_text("sk-eu")
+    file = tmp_path / "lastcall.yaml"
+    file.write_text(rendered.text.replace(key, str(tmp_path / "api-key")))
+    loaded = load(file, overlay("Egress"))
+    found = loaded.settings
+    assert found.upstream.models == {"gpt-4.1": "claude-sonnet-4-6", "*": "claude-haiku-4-5"}
+    assert (found.upstream.default_max_tokens, found.limits.max_output_chars) == (7, 9)
+    assert found.streaming.demote_non_streaming is True
+    assert [it.url for it in found.upstreams] == ["http://vllm:8000", "https://api.anthropic.com"]
+    assert loaded.secrets.upstream_api_keys == {"eu": "sk-eu"}
+    mounts = {item["name"]: item["mountPath"] for item in sidecar(inject(pod(), made, DEFAULTS).pod)["volumeMounts"]}
+    assert mounts["lastcall-upstream-eu"] == "/etc/lastcall/secrets/upstream-eu"
+
+
+_NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=200).filter(str.isprintable)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.dictionaries(_NAMES.filter(lambda name: "*" not in name), _NAMES.map(lambda name: name.replace("*", "+"))))
+@example({"0o17": "on", "yes": "0x1", "1:30": "~", "null": "", ".5": "- a", "a" * 300: "#", r"""'"\n""": ": x"})
+def test_whatever_a_model_may_be_called_arrives(tmp_path_factory, models):
+    models = {name: model or "x" for name, model in models.items()}
+    rendered = render(proxy("Egress", upstream={"models": models}), None)
+    loaded = as_loaded(rendered, tmp_path_factory.getbasetemp(), {})
+    assert loaded.settings.upstream.models == models
+    assert loaded.hash == rendered.hash
+
+
+def test_more_than_a_sidecar_reads_is_refused_with_a_sentence():
+    models = {f"{number}-{'x' * 400}": "m" for number in range(200)}
+    with pytest.raises(SpecError, match=r"spec: the sidecars' file would have \d+ bytes; name fewer models, 65536 is"):
+        render(proxy("Egress", upstream={"models": models}), None)
 
 
 def test_the_operator_s_business_and_the_log_level_are_not_in_it():

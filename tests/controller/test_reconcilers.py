@@ -20,6 +20,8 @@ from lastcall_operator.testing import deployment, drain_policy, replica_set, sta
 from tests.controller.test_process import stream_proxy
 from tests.controller.world import World, condition, world
 
+CREATING = "ContainerCreating"
+
 
 def put_deployment(it: World, *, current: int = 2, **spec: Any) -> None:
     made = deployment(replicas=2)
@@ -89,6 +91,30 @@ async def test_a_bad_change_leaves_the_configuration_as_it_was() -> None:
         assert accepted["status"] == "False"
         assert "maxQueued" in accepted["message"]
         assert "maxQueued" in it.said()["ConfigRejected"][0]
+
+
+async def test_a_pod_that_waits_for_its_volumes_tells_which_secrets_it_needs() -> None:
+    named = {"provider": "OpenAI", "models": ["*"]}
+    upstreams = [
+        {"name": "a", "apiKeySecretRef": {"name": "vendor"}, **named},
+        {"name": "b", "apiKeySecretRef": {"name": "other"}, **named},
+        {"name": "c", **named},
+    ]
+    async with world() as it:
+        spec = {
+            "mode": "Egress",
+            "appPort": None,
+            "upstreams": upstreams,
+            "auth": {"apiKeysSecretRef": {"name": "vendor"}},
+        }
+        it.cluster.put(STREAM_PROXIES, stream_proxy(**spec))
+        it.add_pod("chat-a", ready=False, annotations={names.STREAM_PROXY: "chat"})
+        waiting = it.cluster.get(PODS, "default", "chat-a")
+        waiting["status"] |= {"phase": "Pending", "containerStatuses": [{"state": {"waiting": {"reason": CREATING}}}]}
+        it.cluster.put(PODS, waiting)
+        await it.proxy()
+        ready = condition(it.cluster.get(STREAM_PROXIES, "default", "chat")["status"], "Ready")
+        assert ready["message"].endswith("is there a Secret vendor and other?")
 
 
 @pytest.mark.parametrize(("current", "asked"), [(3, True), (2, False)], ids=["it shrinks", "an eviction was held"])

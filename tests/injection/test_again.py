@@ -55,12 +55,18 @@ def pods(draw):
     return made
 
 
+def made_proxy(mode, keep, names):
+    wait = {"egressWait": "UntilIdle"} if "+" in mode else {}
+    named = {"provider": "OpenAI", "models": ["*"], "apiKeySecretRef": {"name": "vendor"}}
+    upstreams = [] if mode == "Ingress" else [{"name": name, **named} for name in names]
+    return proxy(mode.removesuffix("+"), drain={"preStopPolicy": keep, **wait}, upstreams=upstreams)
+
+
 proxies = st.builds(
-    lambda mode, keep: proxy(
-        mode.removesuffix("+"), drain={"preStopPolicy": keep, **({"egressWait": "UntilIdle"} if "+" in mode else {})}
-    ),
+    made_proxy,
     st.sampled_from(["Ingress", "Egress", "Egress+", "Gateway"]),
     st.sampled_from(["Replace", "Keep"]),
+    st.lists(st.sampled_from(["a", "b-1"]), unique=True),
 )
 
 

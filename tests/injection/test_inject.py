@@ -122,6 +122,28 @@ def test_configuration_and_secrets_are_mounted_as_folders():
     assert not [mount for mount in sidecar(after)["volumeMounts"] if "subPath" in mount]
 
 
+def test_the_key_of_each_upstream_has_a_folder_of_its_own():
+    named = [
+        {"name": "vllm", "provider": "OpenAI", "models": ["qwen*"]},
+        {"name": "eu", "provider": "Anthropic", "models": ["eu.*"], "apiKeySecretRef": {"name": "vendor", "key": "t"}},
+        {"name": "x" * 40, "provider": "OpenAI", "models": ["*"], "apiKeySecretRef": {"name": "vendor"}},
+    ]
+    for mode in ("Egress", "Gateway"):
+        after = injected(mode=mode, upstreams=named)
+        volumes = {each["name"]: each for each in after["spec"]["volumes"] if "upstream" in each["name"]}
+        assert list(volumes) == ["lastcall-upstream-eu", f"lastcall-upstream-{'x' * 40}"]
+        assert max(map(len, volumes)) <= 63
+        assert volumes["lastcall-upstream-eu"]["secret"] == {
+            "secretName": "vendor",
+            "defaultMode": 0o444,
+            "items": [{"key": "t", "path": "api-key"}],
+        }
+        container = sidecar(after) if mode == "Egress" else after["spec"]["containers"][0]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts["lastcall-upstream-eu"] == "/etc/lastcall/secrets/upstream-eu"
+        assert set(volumes) <= set(mounts)
+
+
 def test_it_stands_first_and_what_was_there_stays():
     init, volume = {"name": "migrate", "image": "m:1"}, {"name": "data", "emptyDir": {}}
     spec = injected(pod(initContainers=[init], volumes=[volume]))["spec"]
@@ -415,6 +437,14 @@ def test_a_gateway_listens_where_its_own_variables_say():
             ["spec.volumes[lastcall-run]"],
             None,
             id="a volume's name",
+        ),
+        pytest.param(
+            pod(volumes=[{"name": "lastcall-upstream-eu"}]),
+            "Egress",
+            {},
+            ["spec.volumes[lastcall-upstream-eu]"],
+            None,
+            id="the name of a volume of an upstream",
         ),
         pytest.param(
             pod(),

@@ -34,6 +34,19 @@ _STREAM_PROXY_RULES = (
      "spec.upstream.url is required with provider Any"),
     ("self.mode == 'Egress' || !has(self.drain.egressWait) || self.drain.egressWait == 'None'",
      "spec.drain.egressWait is for mode Egress"),
+    ("self.mode != 'Ingress' || size(self.upstreams) == 0",
+     "spec.upstreams must not be set in mode Ingress: every path is the app's"),
+    (("!has(self.upstream.provider) || self.upstream.provider != 'Any' || size(self.upstreams) == 0"),
+     "spec.upstreams must not be set with spec.upstream.provider Any: a pure relay knows no models"),
+    (("size(self.upstream.models) == 0 || "
+      "self.mode != 'Ingress' && (!has(self.upstream.provider) || self.upstream.provider != 'Any')"),
+     "spec.upstream.models must not be set with provider Any: a pure relay knows no models"),
+    ("self.upstream.models.all(name, name.matches('^[^*]*[*]?$') && size(name) > 0 && size(name) <= 512)",
+     "spec.upstream.models: a name has 1 to 512 characters, and * only at its end, for the beginning of names"),
+    ("self.upstream.models.all(name, !self.upstream.models[name].contains('*'))",
+     "spec.upstream.models: what a name stands for must be one model's name, without *"),
+    ("self.upstreams.all(it, it.models.all(model, model.matches('^[^*]*[*]?$')))",
+     "spec.upstreams[].models: * may only stand at the end, for the beginning of names"),
 )  # fmt: skip
 
 _DRAIN_POLICY_RULES = (
@@ -244,7 +257,7 @@ def structural(kind: type[msgspec.Struct]) -> Schema:
 
 def _plain(schema: Schema, named: Schema) -> Schema:
     said = {key: schema[key] for key in ("description",) if key in schema}
-    default = {"default": schema["default"]} if schema.get("default") is not None else {}
+    default = {"default": _listed(schema["default"])} if schema.get("default") is not None else {}
     if "$ref" in schema:
         inner = _plain(named[schema["$ref"].rpartition("/")[2]], named)
         return {**inner, **said, **default}
@@ -269,7 +282,13 @@ def _plain(schema: Schema, named: Schema) -> Schema:
         made |= _map(schema, named)
     if "items" in schema:
         made["items"] = _plain(schema["items"], named)
+        if "name" in made["items"].get("required", []):  # the API server refuses a name that is there twice
+            made |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
     return {**made, **default}
+
+
+def _listed(default: Any) -> Any:
+    return list(default) if isinstance(default, tuple) else default
 
 
 def _filled(made: Schema, field: Schema, *, required: bool) -> Schema:

@@ -9,7 +9,7 @@ import msgspec
 MAX_SECONDS = 86400
 
 Spec = TypeVar("Spec", bound=msgspec.Struct)
-_PLACE = re.compile(r"^(?P<what>.*?)(?: - at `(?P<where>[^`]*)`)?$", re.DOTALL)
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`(?P<where>[^`]*)`)?$", re.DOTALL)
 
 
 class SpecError(ValueError):

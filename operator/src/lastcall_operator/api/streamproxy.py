@@ -33,6 +33,13 @@ class Provider(StrEnum):
     ANY = "Any"
 
 
+class NamedProvider(StrEnum):
+    """The protocols among which requests can be divided by their model."""
+
+    ANTHROPIC = "Anthropic"
+    OPENAI = "OpenAI"
+
+
 class PreStopPolicy(StrEnum):
     """What becomes of an app's own preStop hook."""
 
@@ -64,6 +71,17 @@ SecretKey = Annotated[
 ]
 
 
+#: As in a request's body; and entries of a table of models, and upstreams beside the first one.
+MAX_MODEL_CHARS = 512
+MAX_MODELS = 200
+MAX_UPSTREAMS = 20
+ModelName = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_CHARS, description="A model's name.")]
+ModelPattern = Annotated[
+    str, Meta(min_length=1, max_length=MAX_MODEL_CHARS, description="A model's name, or the beginning of names and *.")
+]
+Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+
+
 class ApiKeyRef(Part, frozen=True):
     """A key of a Secret that holds the upstream's API key."""
 
@@ -89,7 +107,7 @@ class Upstream(Part, frozen=True):
         ),
     ] = None
     url: Annotated[
-        Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")] | None,
+        Url | None,
         Meta(
             description="The upstream's base URL, http or https, without credentials, query or fragment. The default "
             "is the provider's own API; required with provider Any; in mode Ingress it is the app's port.",
@@ -102,6 +120,23 @@ class Upstream(Part, frozen=True):
             "there, rotated live. Without it the caller's own is passed on."
         ),
     ] = None
+    models: Annotated[
+        dict[ModelName, ModelName],
+        Meta(
+            max_length=MAX_MODELS,
+            description="Other names for models: the name that a client asks for, or the beginning of one and *, and "
+            "the model that is meant. An exact name wins over a beginning, a longer beginning over a shorter one. "
+            "Upstreams are chosen by the name that this gives.",
+        ),
+    ] = field(default_factory=dict)
+    default_max_tokens: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000_000,
+            description="What an Anthropic upstream is asked for when a client of the other protocol names no limit.",
+        ),
+    ] = 8192
     response_header_timeout_seconds: Annotated[
         int, Meta(ge=1, le=MAX_SECONDS, description="From the end of the upload to the head of the upstream's answer.")
     ] = 600
@@ -109,6 +144,40 @@ class Upstream(Part, frozen=True):
         int,
         Meta(ge=1, le=120, description="Until a connection to the upstream stands, name resolution and TLS included."),
     ] = 10
+
+
+class NamedUpstream(Part, frozen=True):
+    """One more upstream, for the models that fit it; timeouts and the rest are those of `upstream`."""
+
+    name: Annotated[
+        str,
+        Meta(
+            max_length=40,
+            pattern="^[a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?$",
+            description="Its name in logs and metrics, unique: at most 40 lower-case letters, digits and hyphens.",
+        ),
+    ]
+    provider: Annotated[NamedProvider, Meta(description="Its protocol: Anthropic or OpenAI.")]
+    models: Annotated[
+        tuple[ModelPattern, ...],
+        Meta(
+            min_length=1,
+            max_length=MAX_MODELS,
+            description="The models that it takes: names, or beginnings of names with * behind them. The first "
+            "upstream in the list that fits takes a request; what none fits goes to `upstream`.",
+        ),
+    ]
+    url: Annotated[
+        Url | None,
+        Meta(description="Its base URL, as `upstream.url`. The default is the provider's own API."),
+    ] = None
+    api_key_secret_ref: Annotated[
+        ApiKeyRef | None,
+        Meta(
+            description="Its API key, as `upstream.apiKeySecretRef`. Pods from before it was named do not have it "
+            "mounted: they keep their old configuration until they are replaced."
+        ),
+    ] = None
 
 
 class Limits(Part, frozen=True):
@@ -141,6 +210,15 @@ class Limits(Part, frozen=True):
             "cut one.",
         ),
     ] = 1800
+    max_output_chars: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10**9,
+            description="Characters of content that a streamed answer may have; one that goes on is ended with an "
+            "error event. 0: off.",
+        ),
+    ] = 0
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=1024 * MIB, description="The largest request body on routes that are understood.")
     ] = 64 * MIB
@@ -155,6 +233,13 @@ class Streaming(Part, frozen=True):
     heartbeat_seconds: Annotated[
         int, Meta(ge=1, le=300, description="A sign of life after so long without a byte to the client.")
     ] = 15
+    demote_non_streaming: Annotated[
+        bool,
+        Meta(
+            description="Whether an Anthropic upstream is asked for a stream where the client asked for none, and the "
+            "stream is put together into one answer. The client still sees no byte before the end."
+        ),
+    ] = False
 
 
 class Drain(Part, frozen=True):
@@ -240,6 +325,13 @@ class StreamProxySpec(Part, frozen=True):
         Meta(description="In mode Ingress: name or number of the app's port, whose name the sidecar takes over."),
     ] = None
     upstream: Annotated[Upstream, Meta(description="Where requests go.")] = field(default_factory=Upstream)
+    upstreams: Annotated[
+        tuple[NamedUpstream, ...],
+        Meta(
+            max_length=MAX_UPSTREAMS,
+            description="More upstreams, chosen by the model that a request asks for, in modes Gateway and Egress.",
+        ),
+    ] = ()
     limits: Annotated[Limits, Meta(description="What one sidecar takes on, and how long it waits.")] = field(
         default_factory=Limits
     )
@@ -326,3 +418,35 @@ def _check(spec: StreamProxySpec) -> None:
         raise SpecError(f"spec.appPort must be a port from 1 to 65535 or a port's name, not {spec.app_port}")
     if spec.drain.egress_wait is EgressWait.UNTIL_IDLE and spec.mode is not Mode.EGRESS:
         raise SpecError("spec.drain.egressWait is for mode Egress")
+    _check_models(spec)
+    _check_upstreams(spec)
+
+
+def _check_models(spec: StreamProxySpec) -> None:
+    models = spec.upstream.models
+    if models and spec.provider is Provider.ANY:
+        raise SpecError("spec.upstream.models must not be set with provider Any: a pure relay knows no models")
+    for name, model in models.items():
+        if not (name + model).isprintable():
+            raise SpecError("spec.upstream.models must be printable text")
+        if "*" in name[:-1]:
+            raise SpecError(f"spec.upstream.models: {name}: * may only stand at the end, for the beginning of names")
+        if "*" in model:
+            raise SpecError(f"spec.upstream.models: {name}: what is meant must be one model's name, without *")
+
+
+def _check_upstreams(spec: StreamProxySpec) -> None:
+    if spec.upstreams and spec.mode is Mode.INGRESS:
+        raise SpecError("spec.upstreams must not be set in mode Ingress: every path is the app's")
+    if spec.upstreams and spec.provider is Provider.ANY:
+        raise SpecError("spec.upstreams must not be set with spec.upstream.provider Any: a pure relay knows no models")
+    names: set[str] = set()
+    for index, upstream in enumerate(spec.upstreams):
+        place = f"spec.upstreams[{index}]"
+        if upstream.name in names:
+            raise SpecError(f"{place}.name: {upstream.name} is the name of another one already")
+        names.add(upstream.name)
+        if not "".join((upstream.name, *upstream.models)).isprintable():
+            raise SpecError(f"{place}.name and models must be printable text")
+        if any("*" in pattern[:-1] for pattern in upstream.models):
+            raise SpecError(f"{place}.models: * may only stand at the end, for the beginning of names")

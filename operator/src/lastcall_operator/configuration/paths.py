@@ -19,4 +19,26 @@ UPSTREAM_VOLUME = "lastcall-upstream"
 CLIENTS_VOLUME = "lastcall-clients"
 RUN_VOLUME = "lastcall-run"
 TMP_VOLUME = "lastcall-tmp"
-VOLUMES = (CONFIG_VOLUME, UPSTREAM_VOLUME, CLIENTS_VOLUME, RUN_VOLUME, TMP_VOLUME)
+#: One for each of `spec.upstreams` that has a key.
+NAMED_UPSTREAM_VOLUME = f"{UPSTREAM_VOLUME}-"
+_VOLUMES = frozenset({CONFIG_VOLUME, UPSTREAM_VOLUME, CLIENTS_VOLUME, RUN_VOLUME, TMP_VOLUME})
+
+
+def is_our_volume(name: str) -> bool:
+    """Whether a volume of this name is one that an injection adds."""
+    return name in _VOLUMES or name.startswith(NAMED_UPSTREAM_VOLUME)
+
+
+def named_upstream_volume(name: str) -> str:
+    """The volume of the key of an upstream of this name, which is at most 40 characters long."""
+    return f"{NAMED_UPSTREAM_VOLUME}{name}"
+
+
+def named_upstream_folder(name: str) -> str:
+    """Where that volume is mounted."""
+    return f"{UPSTREAM_FOLDER}-{name}"
+
+
+def named_api_key_path(name: str) -> str:
+    """The file of that key."""
+    return f"{named_upstream_folder(name)}/{API_KEY_FILE}"

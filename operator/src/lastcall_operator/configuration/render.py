@@ -14,12 +14,17 @@ from typing import Any
 import msgspec
 import yaml
 
-from lastcall_operator.api.streamproxy import StreamProxy
-from lastcall_operator.configuration.paths import API_KEY_PATH, API_KEYS_PATH
+from lastcall_operator.api.schema import SpecError
+from lastcall_operator.api.streamproxy import NamedUpstream, StreamProxy
+from lastcall_operator.configuration.paths import API_KEY_PATH, API_KEYS_PATH, named_api_key_path
+
+#: The largest file that a sidecar reads.
+MAX_BYTES = 64 * 1024
 
 #: Fields of a StreamProxy that are the operator's business.
 _OPERATORS = {
     "upstream": {"apiKeySecretRef"},
+    "upstreams": {"apiKeySecretRef"},
     "drain": {"preStopPolicy", "egressWait"},
 }
 
@@ -33,7 +38,10 @@ class Rendered:
 
 
 def render(proxy: StreamProxy, public_key: str | None) -> Rendered:
-    """The configuration of a StreamProxy. `public_key` (PEM) is that of the operator's leases; None: there are none."""
+    """The configuration of a StreamProxy. `public_key` (PEM) is that of the operator's leases; None: there are none.
+
+    Errors: SpecError when it is larger than what a sidecar reads.
+    """
     spec = proxy.spec
     upstream = _section("upstream", spec.upstream)
     if spec.upstream.api_key_secret_ref is not None:
@@ -45,14 +53,26 @@ def render(proxy: StreamProxy, public_key: str | None) -> Rendered:
         "mode": spec.mode.value,
         "generation": proxy.generation,
         "upstream": upstream,
+        "upstreams": [_named(it) for it in spec.upstreams],
         "limits": _section("limits", spec.limits),
         "streaming": _section("streaming", spec.streaming),
         "drain": drain,
     }
     if spec.auth.api_keys_secret_ref is not None:
         values["auth"] = {"apiKeysFile": API_KEYS_PATH}
-    values = {key: value for key, value in values.items() if value != {}}
-    return Rendered(yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000), _hash(values))
+    values = {key: value for key, value in values.items() if value not in ({}, [])}
+    text = yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    size = len(text.encode())
+    if size > MAX_BYTES:
+        raise SpecError(f"spec: the sidecars' file would have {size} bytes; name fewer models, {MAX_BYTES} is the most")
+    return Rendered(text, _hash(values))
+
+
+def _named(upstream: NamedUpstream) -> dict[str, Any]:
+    values = _section("upstreams", upstream)
+    if upstream.api_key_secret_ref is not None:
+        values["apiKeyFile"] = named_api_key_path(upstream.name)
+    return values
 
 
 def _section(name: str, section: Any) -> dict[str, Any]:
@@ -79,8 +99,13 @@ def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 
 
 def _key(dumper: yaml.SafeDumper, values: dict[str, Any]) -> yaml.MappingNode:
+    # A model's name may look like anything, and be read as something else by another version of YAML.
     pairs = [
-        (yaml.ScalarNode("tag:yaml.org,2002:str", key), dumper.represent_data(value)) for key, value in values.items()
+        (
+            yaml.ScalarNode("tag:yaml.org,2002:str", key, style=None if key.isidentifier() else '"'),
+            dumper.represent_data(value),
+        )
+        for key, value in values.items()
     ]
     return yaml.MappingNode("tag:yaml.org,2002:map", pairs, flow_style=False)
 

@@ -182,5 +182,6 @@ class Proxies:
 
 def _secrets(proxy: StreamProxy) -> list[str]:
     spec = proxy.spec
-    found = [spec.upstream.api_key_secret_ref, spec.auth.api_keys_secret_ref]
-    return [str(each.name) for each in found if each is not None]
+    named = [upstream.api_key_secret_ref for upstream in spec.upstreams]
+    found = [spec.upstream.api_key_secret_ref, *named, spec.auth.api_keys_secret_ref]
+    return list(dict.fromkeys(str(each.name) for each in found if each is not None))

@@ -92,7 +92,7 @@ def _require_possible(spec: Object) -> None:
                 "or let the injection add it"
             )
     for volume in spec.get("volumes") or []:
-        if volume["name"] in paths.VOLUMES:
+        if paths.is_our_volume(volume["name"]):
             raise InjectionError(f"spec.volumes[{volume['name']}]: the name is the sidecar's; call it another name")
 
 
@@ -291,7 +291,7 @@ def _mark(pod: Object, proxy: StreamProxy, admin_port: int, original: Original, 
 def _hash(spec: Object, proxy: StreamProxy) -> str:
     """The hash of what is ours in the pod: the same for all pods of a template, whatever others add to each."""
     container = [it for it in spec.get("initContainers") or [] if it["name"] == names.SIDECAR_CONTAINER]
-    volumes = [it for it in spec["volumes"] if it["name"] in paths.VOLUMES]
+    volumes = [it for it in spec["volumes"] if paths.is_our_volume(it["name"])]
     ours = [proxy.spec.mode.value, container, volumes, spec["terminationGracePeriodSeconds"]]
     return f"sha256:{hashlib.sha256(_compact(ours).encode()).hexdigest()}"
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import msgspec
 
 from lastcall_operator.api import names
-from lastcall_operator.configuration.paths import VOLUMES
+from lastcall_operator.configuration.paths import is_our_volume
 from lastcall_operator.injection.containers import Object, all_containers, copied, remove_named, rename_port
 from lastcall_operator.injection.errors import InjectionError
 
@@ -73,9 +73,9 @@ def undo(pod: Object) -> Object:
         del metadata["annotations"]
     (metadata.get("labels") or {}).pop(names.SIDECAR_LABEL, None)
     remove_named(spec, "initContainers", [names.SIDECAR_CONTAINER])
-    remove_named(spec, "volumes", VOLUMES)
+    _remove_volumes(spec, "volumes")
     for container in all_containers(spec):
-        remove_named(container, "volumeMounts", VOLUMES)
+        _remove_volumes(container, "volumeMounts")
         _restore(container, original.containers.get(container["name"], Record()))
     grace = original.termination_grace_period_seconds
     if grace is not None:
@@ -89,6 +89,11 @@ def is_our_hook(hook: Object) -> bool:
     """Whether a preStop hook is one that an injection writes."""
     path = (hook.get("httpGet") or {}).get("path")
     return path == WAIT_PATH or (hook.get("exec") or {}).get("command") == DRAIN_COMMAND
+
+
+def _remove_volumes(owner: Object, key: str) -> None:
+    named = [item["name"] for item in owner.get(key) or [] if "name" in item]
+    remove_named(owner, key, [name for name in named if is_our_volume(name)])
 
 
 def _restore(container: Object, record: Record) -> None:

@@ -3,11 +3,11 @@
 Pure. The one place that says how a sidecar is run beside an app; the chart says the same for the gateway.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from lastcall_operator.api import names
-from lastcall_operator.api.streamproxy import Mode, StreamProxy
+from lastcall_operator.api.streamproxy import ApiKeyRef, Mode, StreamProxy
 from lastcall_operator.configuration import paths
 from lastcall_operator.injection.containers import Object
 from lastcall_operator.injection.original import DRAIN_COMMAND, WAIT_PATH
@@ -118,6 +118,9 @@ def mounts(proxy: StreamProxy) -> list[Object]:
     made = [{"name": paths.CONFIG_VOLUME, "mountPath": names.CONFIG_FOLDER, "readOnly": True}]
     if proxy.spec.upstream.api_key_secret_ref is not None:
         made.append({"name": paths.UPSTREAM_VOLUME, "mountPath": paths.UPSTREAM_FOLDER, "readOnly": True})
+    for name, _ in _named_keys(proxy):
+        volume, folder = paths.named_upstream_volume(name), paths.named_upstream_folder(name)
+        made.append({"name": volume, "mountPath": folder, "readOnly": True})
     if proxy.spec.auth.api_keys_secret_ref is not None:
         made.append({"name": paths.CLIENTS_VOLUME, "mountPath": paths.CLIENTS_FOLDER, "readOnly": True})
     return [*made, {"name": paths.RUN_VOLUME, "mountPath": paths.RUN_FOLDER}]
@@ -129,12 +132,22 @@ def volumes(proxy: StreamProxy, *, tmp: bool) -> list[Object]:
     upstream, clients = proxy.spec.upstream.api_key_secret_ref, proxy.spec.auth.api_keys_secret_ref
     if upstream is not None:
         made.append(_secret(paths.UPSTREAM_VOLUME, upstream.name, upstream.key, paths.API_KEY_FILE))
+    made += [
+        _secret(paths.named_upstream_volume(name), ref.name, ref.key, paths.API_KEY_FILE)
+        for name, ref in _named_keys(proxy)
+    ]
     if clients is not None:
         made.append(_secret(paths.CLIENTS_VOLUME, clients.name, clients.key, paths.API_KEYS_FILE))
     made.append({"name": paths.RUN_VOLUME, "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})
     if tmp:
         made.append({"name": paths.TMP_VOLUME, "emptyDir": {"sizeLimit": "64Mi"}})
     return made
+
+
+def _named_keys(proxy: StreamProxy) -> Iterator[tuple[str, ApiKeyRef]]:
+    for upstream in proxy.spec.upstreams:
+        if upstream.api_key_secret_ref is not None:
+            yield upstream.name, upstream.api_key_secret_ref
 
 
 def _secret(volume: str, name: str, key: str, file: str) -> Object:
