@@ -100,6 +100,28 @@ def test_secrets_are_mounted_as_folders_and_named_by_file(
     assert {file.rpartition("/")[0] for file in files.values()} <= folders
 
 
+def test_each_upstream_has_the_key_that_is_named_for_it() -> None:
+    upstreams = [
+        {"name": "vllm", "provider": "OpenAI", "url": "http://vllm:8000", "models": ["qwen*"]},
+        {"name": "eu", "provider": "Anthropic", "models": ["eu.*"]},
+        {"name": "us", "provider": "Anthropic", "models": ["us.*"]},
+    ]
+    keys = [{"name": "us", "existingSecret": "a"}, {"name": "vllm", "existingSecret": "b", "key": "token"}]
+    values = {"gateway.config.upstreams": upstreams, "gateway.upstreamsApiKeys": keys}
+    assert config(values)["upstreams"] == [
+        {**upstreams[0], "apiKeyFile": "/etc/lastcall/upstream-vllm/api-key"},
+        upstreams[1],
+        {**upstreams[2], "apiKeyFile": "/etc/lastcall/upstream-us/api-key"},
+    ]
+    assert {volume["name"]: volume["secret"] for volume in pod(values)["volumes"] if "secret" in volume} == {
+        "upstream-us": {"secretName": "a", "defaultMode": 0o440, "items": [{"key": "api-key", "path": "api-key"}]},
+        "upstream-vllm": {"secretName": "b", "defaultMode": 0o440, "items": [{"key": "token", "path": "api-key"}]},
+    }
+    mounts = {mount["name"]: mount["mountPath"] for mount in container(values)["volumeMounts"]}
+    assert mounts["upstream-vllm"] == "/etc/lastcall/upstream-vllm"
+    assert "Secret" not in _names(values)
+
+
 def test_existing_secrets_are_not_made_again() -> None:
     assert "Secret" not in _names({"gateway.upstreamApiKey.existingSecret": "mine"})
 

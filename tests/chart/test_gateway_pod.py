@@ -121,6 +121,7 @@ def test_ports_go_into_the_file_and_the_container_alike() -> None:
     [
         pytest.param({"gateway.config.limits.maxConcurrent": 7}, False, id="a limit"),
         pytest.param({"gateway.config.upstream.url": "http://elsewhere:1"}, False, id="the upstream"),
+        pytest.param({"gateway.config.upstream.models": {"gpt-4o": "a"}}, False, id="other names for models"),
         pytest.param({"gateway.config.streaming.heartbeatSeconds": 3}, False, id="the heartbeat"),
         pytest.param({"gateway.config.logs.level": "debug"}, False, id="the log"),
         pytest.param({"gateway.config.listen.keepAliveSeconds": 7}, True, id="the listeners"),

@@ -26,6 +26,7 @@ def _leaves(values: dict[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
 
 _LEAVES = dict(_leaves(_DEFAULTS))
 
+_UPSTREAM = {"name": "vllm", "provider": "OpenAI", "url": "http://vllm:8000", "models": ["qwen*"]}
 #: What has to be turned on for a value to matter.
 _NEEDS: dict[str, Values] = {
     "gateway.autoscaling": {"gateway.autoscaling.enabled": True},
@@ -33,6 +34,7 @@ _NEEDS: dict[str, Values] = {
     "gateway.httpRoute": {"gateway.httpRoute.enabled": True, "gateway.httpRoute.parentRefs": [{"name": "a"}]},
     "gateway.networkPolicy": {"gateway.networkPolicy.enabled": True},
     "gateway.upstreamApiKey.key": {"gateway.upstreamApiKey.value": "k"},
+    "gateway.upstreamsApiKeys": {"gateway.config.upstreams": [_UPSTREAM]},
     "gateway.clientApiKeys.key": {"gateway.clientApiKeys.value": "k"},
     "gateway.test.key": {"gateway.test.existingSecret": "s"},
     "gateway.service.nodePort": {"gateway.service.type": "NodePort"},
@@ -50,6 +52,8 @@ _OTHERS: dict[str, Any] = {
     "gateway.config.upstream.provider": "Any",
     "gateway.config.upstream.url": "http://another",
     "gateway.config.upstream.caFile": "/ca.pem",
+    "gateway.config.upstreams": [_UPSTREAM],
+    "gateway.upstreamsApiKeys": [{"name": "vllm", "existingSecret": "vllm"}],
     "gateway.config.drain.publicKey": "a key",
     "gateway.config.logs.level": "debug",
     "gateway.config.logs.format": "text",
@@ -141,31 +145,38 @@ def test_the_schema_is_closed_wherever_it_names_keys() -> None:
 
 # The sidecar's configuration in the chart is the sidecar's own.
 _CHARTS_OWN = {
-    "mode", "generation", "auth", "admin", "upstream.apiKeyFile", "listen.traffic", "listen.admin",
+    "mode", "generation", "auth", "admin", "upstream.apiKeyFile", "upstreams[].apiKeyFile", "listen.traffic",
+    "listen.admin",
 }  # fmt: skip
 _SIDECAR = msgspec.json.schema(Settings)
 
 
 def _sidecar(node: dict[str, Any], path: str = "") -> Any:
     """The sidecar's schema as the chart has it: nothing but types and bounds, without what the chart sets itself."""
+    if "enum" in node:
+        return {"enum": node["enum"]}
     for inner in (node.get("$ref"), *(each.get("$ref") for each in node.get("allOf", []))):
         if inner:
             return _sidecar(_SIDECAR["$defs"][inner.rpartition("/")[2]], path)
-    if node.get("type") == "object":
-        return {
+    if "properties" in node:
+        required = {"required": node["required"]} if node.get("required") else {}
+        return required | {
             key: _sidecar(each, f"{path}{key}.")
             for key, each in node["properties"].items()
             if f"{path}{key}" not in _CHARTS_OWN
         }
-    if "enum" in node:
-        return {"enum": node["enum"]}
     if "anyOf" in node:
         return {"anyOf": [_sidecar(each) for each in node["anyOf"]]}
+    if "items" in node:
+        node = {**node, "items": _sidecar(node["items"], f"{path.removesuffix('.')}[].")}
     return {key: value for key, value in node.items() if key not in {"default", "description", "title"}}
 
 
 def _chart(node: dict[str, Any]) -> Any:
-    return {key: _chart(each) for key, each in node["properties"].items()} if "properties" in node else node
+    if "properties" in node:
+        required = {"required": node["required"]} if "required" in node else {}
+        return required | {key: _chart(each) for key, each in node["properties"].items()}
+    return {**node, "items": _chart(node["items"])} if "items" in node else node
 
 
 def test_the_gateway_s_configuration_has_the_sidecar_s_keys_types_and_bounds() -> None:
@@ -207,6 +218,44 @@ def test_the_gateway_s_defaults_are_the_sidecar_s() -> None:
             {"gateway.clientApiKeys": {"value": "a", "existingSecret": "b"}},
             "gateway.clientApiKeys: give either existingSecret or value, not both.",
             id="two sources of client keys",
+        ),
+        pytest.param(
+            {"gateway.config.upstreams": [{**_UPSTREAM, "caFile": "/ca.pem"}]},
+            "'/gateway/config/upstreams/0': additional properties 'caFile' not allowed",
+            id="… of one of its upstreams",
+        ),
+        pytest.param(
+            {"gateway.config.upstreams": [_UPSTREAM, _UPSTREAM]},
+            "gateway.config.upstreams: two have the name vllm.",
+            id="two upstreams of one name",
+        ),
+        pytest.param(
+            {"gateway.config.upstreams": [{**_UPSTREAM, "provider": "Any"}]},
+            "'/gateway/config/upstreams/0/provider': value must be one of 'Anthropic', 'OpenAI'",
+            id="an upstream that is a relay",
+        ),
+        pytest.param(
+            {"gateway.config.upstreams": [_UPSTREAM], "gateway.config.upstream.provider": "Any"},
+            "gateway.config: neither upstreams nor upstream.models with upstream.provider Any",
+            id="upstreams behind a relay",
+        ),
+        pytest.param(
+            {"gateway.config.upstream.models": {"a": "b"}, "gateway.config.upstream.provider": "Any"},
+            "gateway.config: neither upstreams nor upstream.models with upstream.provider Any",
+            id="models of a relay",
+        ),
+        pytest.param(
+            {"gateway.upstreamsApiKeys": [{"name": "vllm", "existingSecret": "a"}]},
+            "gateway.upstreamsApiKeys: none of gateway.config.upstreams has the name vllm.",
+            id="a key for nobody",
+        ),
+        pytest.param(
+            {
+                "gateway.config.upstreams": [_UPSTREAM],
+                "gateway.upstreamsApiKeys": [{"name": "vllm", "existingSecret": name} for name in ("a", "b")],
+            },
+            "gateway.upstreamsApiKeys: two are for vllm.",
+            id="two keys for one",
         ),
         pytest.param(
             {"gateway.ports.admin": 8080},

@@ -61,6 +61,13 @@ admin:
 {{- if include "lastcall.gateway.upstreamSecret" . -}}
 {{- $_ := set $config.upstream "apiKeyFile" "/etc/lastcall/upstream/api-key" -}}
 {{- end -}}
+{{- range $key := .Values.gateway.upstreamsApiKeys -}}
+{{- range $upstream := $config.upstreams -}}
+{{- if eq $upstream.name $key.name -}}
+{{- $_ := set $upstream "apiKeyFile" (printf "/etc/lastcall/upstream-%s/api-key" $key.name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if include "lastcall.gateway.clientsSecret" . -}}
 {{- $_ := set $config "auth" (dict "apiKeysFile" "/etc/lastcall/clients/api-keys") -}}
 {{- end -}}
@@ -75,6 +82,27 @@ admin:
 {{- if and $key.existingSecret $key.value -}}
 {{- fail (printf "gateway.%s: give either existingSecret or value, not both." $name) -}}
 {{- end -}}
+{{- end -}}
+{{- $upstream := $gateway.config.upstream -}}
+{{- $names := list -}}
+{{- range $gateway.config.upstreams -}}
+{{- if has .name $names -}}
+{{- fail (printf "gateway.config.upstreams: two have the name %s." .name) -}}
+{{- end -}}
+{{- $names = append $names .name -}}
+{{- end -}}
+{{- if and (eq $upstream.provider "Any") (or $names $upstream.models) -}}
+{{- fail "gateway.config: neither upstreams nor upstream.models with upstream.provider Any: a pure relay knows no models." -}}
+{{- end -}}
+{{- $keys := list -}}
+{{- range $gateway.upstreamsApiKeys -}}
+{{- if not (has .name $names) -}}
+{{- fail (printf "gateway.upstreamsApiKeys: none of gateway.config.upstreams has the name %s." .name) -}}
+{{- end -}}
+{{- if has .name $keys -}}
+{{- fail (printf "gateway.upstreamsApiKeys: two are for %s." .name) -}}
+{{- end -}}
+{{- $keys = append $keys .name -}}
 {{- end -}}
 {{- if eq (int $gateway.ports.traffic) (int $gateway.ports.admin) -}}
 {{- fail "gateway.ports: traffic and admin need two different ports." -}}
