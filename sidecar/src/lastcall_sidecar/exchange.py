@@ -7,7 +7,6 @@ when a nearer deadline appears, never for each event.
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -54,7 +53,6 @@ class Stop(StrEnum):
     MAX_DURATION = Clock.MAX_DURATION.value
 
 
-@functools.lru_cache(maxsize=2)
 def clock_limits(settings: Settings) -> Mapping[Clock, float]:
     """The limits of a request's clocks, in seconds."""
     limits = settings.limits
