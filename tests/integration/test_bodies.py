@@ -24,6 +24,9 @@ from tests.support.scripted_upstream import (
 from tests.support.stage import PLAIN_QUESTION, START, STOP, error_of, on_stage, question
 from tests.support.waiting import soon
 
+from lastcall_sidecar.bodies import scan_apart
+from lastcall_sidecar.wire.body import scan
+
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 MIB = 1024 * 1024
@@ -332,3 +335,10 @@ async def test_a_body_that_is_with_the_upstream_is_held_no_longer(tight):
         for client in clients:
             await soon(lambda client=client: client.unread_bytes, "the end")
     await tight.wait_for(in_flight=0)
+
+
+async def test_what_the_child_tells_of_a_large_body_is_what_a_scan_tells():
+    body = b'{"model":"m", "messages":[1], "stream" : true}'
+    assert await scan_apart([body[:20], body[20:]]) == scan(body)
+    without = b' {"messages":[1]}'
+    assert await scan_apart([without]) == scan(without)

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
+import msgspec
 
 from .core.budget import Account, Budget
 from .core.timers import Clock
@@ -219,4 +220,4 @@ async def scan_apart(chunks: list[bytes]) -> RequestBody:
     answer = json.loads(told)
     if "error" in answer:
         raise BodyError(answer["error"])
-    return RequestBody(**answer)
+    return msgspec.convert(answer, RequestBody)

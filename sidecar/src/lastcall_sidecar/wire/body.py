@@ -9,10 +9,13 @@ What two JSON parsers read differently is refused (RFC 8259, 4 and 8.1): other e
 """
 
 import codecs
+import json
 import re
 from dataclasses import dataclass
 
 import msgspec
+
+from lastcall_sidecar.wire.splice import Edit, Span, first_field, spans
 
 #: No API has a tenth of these; a body that does costs memory for each.
 MAX_FIELDS = 1000
@@ -43,6 +46,26 @@ class RequestBody:
     has_thinking: bool
     #: None where counting would cost too much.
     message_count: int | None
+    #: Where in the body the value of `model` stands; None if there is none.
+    model_span: Span | None
+    stream_span: Span | None
+    #: Where a field may be inserted, with a comma behind it: `messages` is always there to follow.
+    insert_at: int
+
+    def edits(self, *, model: str | None = None, stream: bool | None = None) -> list[Edit]:
+        """Return what must change in the body so that it says this; None is whatever it says now."""
+        changed: list[Edit] = []
+        if model not in {None, self.model}:
+            changed.append(self._edit("model", self.model_span, model))
+        if stream not in {None, self.stream}:
+            changed.append(self._edit("stream", self.stream_span, stream))
+        return changed
+
+    def _edit(self, key: str, span: Span | None, value: object) -> Edit:
+        new = json.dumps(value)
+        if span:
+            return Edit(span, new.encode())
+        return Edit((self.insert_at, self.insert_at), f'"{key}":{new},'.encode())
 
 
 class _TooManyFieldsError(Exception):
@@ -65,12 +88,19 @@ class _Thinking(msgspec.Struct):
 def scan(body: bytes) -> RequestBody:
     """Read the top level of `body`; BodyError if it is not strict JSON in UTF-8, or not a request."""
     _check_encoding(body)
-    fields = _watched_fields(body)
+    parsed = _parse(body)
+    fields = _watched_fields(parsed)
+    places = dict(
+        zip((key.name for key in parsed), spans(body, (len(memoryview(raw)) for raw in parsed.values())), strict=True)
+    )
     return RequestBody(
         model=_model(fields.get("model")),
         stream=_stream(fields.get("stream")),
         has_thinking=_has_thinking(fields.get("thinking")),
         message_count=_message_count(fields.get("messages"), body),
+        model_span=places.get("model"),
+        stream_span=places.get("stream"),
+        insert_at=first_field(body),
     )
 
 
@@ -91,10 +121,10 @@ def _check_encoding(body: bytes) -> None:
         raise BodyError(f"the body is not valid UTF-8 (byte {position + error.start})") from None
 
 
-def _watched_fields(body: bytes) -> dict[str, msgspec.Raw]:
+def _watched_fields(parsed: dict[_Key, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     """The raw values of the top level, by key: of the watched ones the only, of others the last."""
     fields: dict[str, msgspec.Raw] = {}
-    for key, value in _parse(body).items():
+    for key, value in parsed.items():
         if key.name in _WATCHED and key.name in fields:
             raise BodyError(f"{key.name}: given more than once")
         fields[key.name] = value
