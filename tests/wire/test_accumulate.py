@@ -355,7 +355,7 @@ def test_its_repr_tells_its_state():
 
 
 def test_a_long_stream_takes_linear_time():
-    count, piece = 20_000, "lorem ipsum " * 75
+    count, piece = 10_000, "lorem ipsum " * 150
     found = accumulator([stream(block_start(0, TEXT_BLOCK), block_start(1, TOOL))])
     text = Event(
         "content_block_delta",

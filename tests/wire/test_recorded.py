@@ -53,16 +53,24 @@ def test_there_are_recorded_streams_of_every_kind(streams):
         assert f'"type":"{kind}_delta"'.encode() in text, kind
 
 
-def test_each_is_accumulated_as_the_sdk_does_at_every_split(streams):
+def test_each_is_accumulated_as_the_sdk_does(streams):
     refused = []
     for name, stream in streams.items():
         expected = judged(stream)
-        for chunks in some_splits(stream):
-            assert made(chunks) == expected, name
+        assert made([stream]) == expected, name
         assert accumulator([stream]).over, name
         if expected is None:
             refused.append(name)
     assert [name.rpartition("/")[2] for name in refused] == ["tool_use_invalid_json_response.txt"]
+
+
+def test_each_has_the_same_events_at_every_split(streams):
+    """And so the same message: an accumulator sees nothing but events."""
+    for name, stream in streams.items():
+        events = Decoder().feed(stream)
+        for chunks in sequences.splits(stream):
+            decoder = Decoder()
+            assert [event for chunk in chunks for event in decoder.feed(chunk)] == events, name
 
 
 def test_each_leaves_the_framer_as_it_came_and_in_whole_events(streams):

@@ -118,7 +118,7 @@ def chunked(draw, body):
 
 
 @given(objects(), st.data())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_spans_are_those_of_the_values_and_only_they_change(made, data):
     pairs, pieces = made
     body = b"".join(pieces)
@@ -137,7 +137,7 @@ def test_spans_are_those_of_the_values_and_only_they_change(made, data):
 
 
 @given(objects(), st.none() | st.text(max_size=9), st.none() | st.booleans(), st.data())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_what_a_body_says_after_an_edit_is_what_was_wanted_and_all_else_stays(made, model, stream, data):
     pairs, pieces = made
     names = {key for key, _ in pairs}
@@ -159,7 +159,7 @@ def test_what_a_body_says_after_an_edit_is_what_was_wanted_and_all_else_stays(ma
 
 
 @given(st.binary(max_size=40), st.data())
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 def test_any_edits_of_any_chunks_are_those_of_the_whole(body, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(body)), max_size=8)))
     cuts = cuts[: len(cuts) // 2 * 2]
