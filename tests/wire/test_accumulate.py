@@ -272,6 +272,9 @@ NO_STREAMS = {
     "a delta to a block before the first": stream(block_start(0, TEXT_BLOCK), sequences.text_delta("a", -1)),
     "a delta to no block": stream(block_start(0, TEXT_BLOCK), as_wire("content_block_delta", delta={})),
     "a delta to an odd block": stream(block_start(0, TEXT_BLOCK), sequences.text_delta("a", 10**30)),
+    "a delta to a block of many digits": stream(
+        START, sequences.text_delta("a", 7).replace(b'"index": 7', b'"index": ' + b"7" * 5_000)
+    ),
     "a delta without text": stream(block_start(0, TEXT_BLOCK), block_delta(0, {"type": "text_delta"})),
     "a delta of a number": stream(block_start(0, TEXT_BLOCK), block_delta(0, {"type": "text_delta", "text": 1})),
     "a delta without its JSON": stream(block_start(0, TOOL), block_delta(0, {"type": "input_json_delta"})),
@@ -342,7 +345,7 @@ def test_more_than_may_be_kept_is_refused_then_and_from_then_on():
     found.feed(Event("ping", "{}" * 99))  # of which nothing is kept
     found.feed(Event("x", '{"a": 1}'))
     with pytest.raises(TranslationError, match="larger"):
-        found.feed(Event("x", "{}"))
+        found.feed(Event("x", "1"))
     with pytest.raises(TranslationError, match="larger"):
         found.feed(Event("x", ""))
 
