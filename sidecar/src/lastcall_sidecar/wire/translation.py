@@ -66,6 +66,9 @@ class Asked:
     stream: bool
     #: OpenAI's `stream_options.include_usage`.
     include_usage: bool = False
+    #: When the request came, in seconds since 1970, for answers that tell it. Nothing here has a clock: whoever asks
+    #: for the translation fills it in.
+    created: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,62 @@
+"""What becomes of each field of a chat completion's request; docs and refusals are made of this."""
+
+from lastcall_sidecar.wire.translation import FieldRule, FieldTable, Handling
+
+_TRANSLATE, _DROP, _REFUSE = Handling.TRANSLATE, Handling.DROP, Handling.REFUSE
+
+_SAMPLING = "left out where the model takes none: while it thinks, and from Claude 4.7 on"
+_ONE_ANSWER = "the Messages API gives one answer to a request"
+_NO_LOGPROBS = "the Messages API tells no probabilities"
+_NO_PENALTIES = "the Messages API has no penalties"
+_NO_AUDIO = "the Messages API knows no audio"
+_LEGACY = "superseded: use `tools`, `tool_choice` and `tool_calls`"
+
+FIELDS: FieldTable = {
+    "model": FieldRule(_TRANSLATE, "`model`, mapped by configuration"),
+    "messages": FieldRule(
+        _TRANSLATE,
+        "`system` (system and developer messages, wherever they stand, in order) and `messages` (neighbors of one role "
+        "merged, tool results first, blank text left out)",
+    ),
+    "stream": FieldRule(_TRANSLATE, "`stream`"),
+    "stream_options": FieldRule(_TRANSLATE, "`include_usage`: the chunk with the usage; the rest is dropped"),
+    "max_completion_tokens": FieldRule(_TRANSLATE, "`max_tokens`; without any, `upstream.defaultMaxTokens`"),
+    "max_tokens": FieldRule(_TRANSLATE, "`max_tokens`, unless there is `max_completion_tokens`"),
+    "temperature": FieldRule(_TRANSLATE, f"`temperature`; above 1, which is the most there, it is 1; {_SAMPLING}"),
+    "top_p": FieldRule(_TRANSLATE, f"`top_p`; from Claude 4.1 on not beside a `temperature`; {_SAMPLING}"),
+    "stop": FieldRule(_TRANSLATE, "`stop_sequences`; a blank one is a 400"),
+    "reasoning_effort": FieldRule(
+        _TRANSLATE,
+        "adaptive `thinking` with `output_config.effort` from Claude 4.6 on; before that a budget, at most half of "
+        "`max_tokens`; `none` is off; dropped for models that do not think",
+    ),
+    "response_format": FieldRule(
+        _TRANSLATE, "`json_schema`: `output_config.format`; `text`: nothing; `json_object`: a 400"
+    ),
+    "tools": FieldRule(_TRANSLATE, "`tools`; only functions, a custom tool is a 400"),
+    "tool_choice": FieldRule(_TRANSLATE, "`tool_choice`: `none`, `auto`, `required` (`any`) or a function's name"),
+    "parallel_tool_calls": FieldRule(_TRANSLATE, "`tool_choice.disable_parallel_tool_use`"),
+    "safety_identifier": FieldRule(_TRANSLATE, "`metadata.user_id`"),
+    "user": FieldRule(_TRANSLATE, "`metadata.user_id`, unless there is `safety_identifier`"),
+    "metadata": FieldRule(_DROP, "for OpenAI's own storage"),
+    "store": FieldRule(_DROP, "for OpenAI's own storage"),
+    "prediction": FieldRule(_DROP, "a hint: only the speed depends on it"),
+    "prompt_cache_key": FieldRule(_DROP, "a hint: only the speed depends on it"),
+    "prompt_cache_options": FieldRule(_DROP, "a hint: `cache_control` on messages, parts and tools is passed on"),
+    "prompt_cache_retention": FieldRule(_DROP, "a hint: only the speed depends on it"),
+    "seed": FieldRule(_DROP, "a hint: promised by nobody"),
+    "service_tier": FieldRule(_DROP, "a hint, with other tiers there"),
+    "verbosity": FieldRule(_DROP, "a hint without a counterpart"),
+    "n": FieldRule(_REFUSE, _ONE_ANSWER, neutral=(1,)),
+    "logprobs": FieldRule(_REFUSE, _NO_LOGPROBS, neutral=(False,)),
+    "top_logprobs": FieldRule(_REFUSE, _NO_LOGPROBS, neutral=(0,)),
+    "logit_bias": FieldRule(_REFUSE, "the Messages API has no biases", neutral=({},)),
+    "frequency_penalty": FieldRule(_REFUSE, _NO_PENALTIES, neutral=(0,)),
+    "presence_penalty": FieldRule(_REFUSE, _NO_PENALTIES, neutral=(0,)),
+    "modalities": FieldRule(_REFUSE, _NO_AUDIO, neutral=(["text"], [])),
+    "audio": FieldRule(_REFUSE, _NO_AUDIO),
+    "moderation": FieldRule(_REFUSE, "the Messages API does not moderate"),
+    "web_search_options": FieldRule(_REFUSE, "there is no search without a tool in the Messages API"),
+    "functions": FieldRule(_REFUSE, _LEGACY, neutral=([],)),
+    "function_call": FieldRule(_REFUSE, _LEGACY, neutral=("none", "auto")),
+}

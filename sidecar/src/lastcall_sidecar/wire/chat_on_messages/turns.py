@@ -1,0 +1,180 @@
+"""A conversation: OpenAI's list of messages becomes Anthropic's system prompt and alternating turns.
+
+Anthropic wants a user's turn first, roles by turns, and each turn of tool calls answered at the head of the next one.
+OpenAI has a message for each result, and allows neighbors of one role.
+"""
+
+import re
+from dataclasses import dataclass, field
+
+import msgspec
+from msgspec import Raw
+
+from lastcall_sidecar.wire.body import BodyError
+from lastcall_sidecar.wire.chat_on_messages import content
+from lastcall_sidecar.wire.chat_on_messages.content import Block
+from lastcall_sidecar.wire.chat_on_messages.shapes import Detail, Message, ToolCall, given
+
+#: The API's ids of tool calls are of fewer characters than those of some other vendors' models.
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
+_EMPTY_OBJECT = Raw(b"{}")
+_THINKING = ("thinking", "redacted_thinking")
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one side says in one go."""
+
+    role: str
+    #: The first message of it, by its place in the request.
+    index: int
+    blocks: list[Block] = field(default_factory=list)
+
+    def has(self, kind: str) -> bool:
+        """Whether there is a block of this type."""
+        return any(isinstance(block, dict) and block["type"] == kind for block in self.blocks)
+
+    def begins_with_thinking(self) -> bool:
+        """Whether the model thought before it said this, and the client has sent that along."""
+        first = self.blocks[0]
+        return isinstance(first, dict) and first["type"] in _THINKING
+
+    def without_thinking(self) -> list[Block]:
+        """Return the blocks for a request in which nobody thinks."""
+        return [block for block in self.blocks if not (isinstance(block, dict) and block["type"] in _THINKING)]
+
+
+class Conversation:
+    """Take the messages in their order, then `end`."""
+
+    def __init__(self) -> None:
+        self.system: list[Block] = []
+        self.turns: list[Turn] = []
+        #: Tool calls that no message has answered yet, and the message that made them.
+        self._open: set[str] = set()
+        self._caller = 0
+
+    def take(self, index: int, message: Message) -> None:
+        """Add the message with this place in the request; BodyError if it cannot stand there, or not be translated."""
+        where = f"messages.{index}"
+        match message.role:
+            case "system" | "developer":
+                self.system += content.mark(
+                    content.blocks(message.content, where, content.SYSTEM), message.cache_control
+                )
+            case "user":
+                self._check_answered()
+                said = content.blocks(message.content, where, content.USER)
+                self._add("user", index, content.mark(said, message.cache_control))
+            case "assistant":
+                self._check_answered()
+                self._add("assistant", index, self._assistant(index, message))
+            case "tool":
+                self._add("user", index, content.mark([self._result(message, where)], message.cache_control))
+            case "function":
+                raise BodyError(f"{where}.role: superseded: use `tools`, and a message of role `tool`")
+            case _:
+                raise BodyError(f"{where}.role: must be one of system, developer, user, assistant, tool")
+
+    def end(self) -> None:
+        """Check what can only be seen at the end; BodyError."""
+        self._check_answered()
+        if not self.turns:
+            raise BodyError("messages: nobody says anything but the system")
+        if self.turns[0].role != "user":
+            raise BodyError(f"messages.{self.turns[0].index}.role: the first turn must be the user's")
+
+    def lacks_thinking(self) -> bool:
+        """Whether a loop of tool calls is under way of which the thinking that began it was not sent along.
+
+        A model that thinks between calls need not do so each time: it is the loop's beginning that counts.
+        """
+        first = None
+        for turn in reversed(self.turns):
+            if turn.role == "assistant":
+                first = turn
+            elif not turn.has("tool_result"):
+                break
+        return first is not None and first.has("tool_use") and not first.begins_with_thinking()
+
+    def _add(self, role: str, index: int, said: list[Block]) -> None:
+        if not said:
+            return
+        if not self.turns or self.turns[-1].role != role:
+            self.turns.append(Turn(role, index))
+        self.turns[-1].blocks += said
+
+    def _check_answered(self) -> None:
+        if self._open:
+            raise BodyError(f"messages.{self._caller}.tool_calls: each must be answered by a message of role `tool`")
+
+    def _assistant(self, index: int, message: Message) -> list[Block]:
+        where = f"messages.{index}"
+        if given(message.function_call):
+            raise BodyError(f"{where}.function_call: superseded: use `tool_calls`")
+        if given(message.audio):
+            raise BodyError(f"{where}.audio: the Messages API knows no audio")
+        said = content.blocks(message.content, where, content.ASSISTANT) + content.text(message.refusal or "")
+        for place, call in enumerate(message.tool_calls or ()):
+            said.append(_tool_use(call, f"{where}.tool_calls.{place}"))
+            self._open.add(call.id)
+            self._caller = index
+        content.mark(said, message.cache_control)
+        return _thinking(message.reasoning_details or []) + said if said else []
+
+    def _result(self, message: Message, where: str) -> Block:
+        if message.tool_call_id not in self._open:
+            raise BodyError(f"{where}.tool_call_id: must be of a call right before, answered once")
+        self._open.remove(message.tool_call_id)
+        said = content.blocks(message.content, where, content.USER)
+        return {
+            "type": "tool_result",
+            "tool_use_id": _identity(message.tool_call_id),
+            **({"content": said} if said else {}),
+        }
+
+
+def _tool_use(call: ToolCall, where: str) -> Block:
+    if call.type != "function" or call.function is None:
+        raise BodyError(f"{where}.type: must be a function's")
+    if not call.id:
+        raise BodyError(f"{where}.id: must not be empty")
+    arguments = _arguments(call.function.arguments, f"{where}.function.arguments")
+    return {"type": "tool_use", "id": _identity(call.id), "name": call.function.name, "input": arguments}
+
+
+def _arguments(json: str, where: str) -> Raw:
+    """Return the object as it was written: no number in it is read."""
+    if not json.strip():
+        return _EMPTY_OBJECT
+    try:
+        msgspec.json.decode(json, type=dict[str, Raw])
+    except (msgspec.DecodeError, RecursionError):
+        raise BodyError(f"{where}: must be a JSON object") from None
+    return Raw(json)
+
+
+def _identity(call: str) -> str:
+    return _NOT_IN_IDS.sub("_", call)
+
+
+def _thinking(details: list[Detail]) -> list[Block]:
+    """Return the blocks that `reasoning_details` stand for.
+
+    Pieces with the same `index` are put together: a client may have kept a stream's. What no Anthropic model has
+    signed, or is of a type yet unknown, is left out.
+    """
+    whole: dict[tuple[str, int], Detail] = {}
+    for place, detail in enumerate(details):
+        key = (detail.type, -1 - place if detail.index is None else detail.index)
+        begun = whole.setdefault(key, Detail(detail.type))
+        begun.text = (begun.text or "") + (detail.text or "")
+        begun.signature = (begun.signature or "") + (detail.signature or "")
+        begun.data = (begun.data or "") + (detail.data or "")
+    made: list[Block] = []
+    for detail in whole.values():
+        if detail.type == "reasoning.text" and detail.signature:
+            made.append({"type": "thinking", "thinking": detail.text, "signature": detail.signature})
+        elif detail.type == "reasoning.encrypted" and detail.data:
+            made.append({"type": "redacted_thinking", "data": detail.data})
+    return made
