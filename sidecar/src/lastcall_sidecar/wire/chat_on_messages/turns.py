@@ -6,6 +6,7 @@ OpenAI has a message for each result, and allows neighbors of one role.
 
 import re
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 import msgspec
 from msgspec import Raw
@@ -89,13 +90,9 @@ class Conversation:
 
         A model that thinks between calls need not do so each time: it is the loop's beginning that counts.
         """
-        first = None
-        for turn in reversed(self.turns):
-            if turn.role == "assistant":
-                first = turn
-            elif not turn.has("tool_result"):
-                break
-        return first is not None and first.has("tool_use") and not first.begins_with_thinking()
+        under_way = takewhile(lambda turn: turn.role == "assistant" or turn.has("tool_result"), reversed(self.turns))
+        said = [turn for turn in under_way if turn.role == "assistant"]
+        return bool(said) and said[-1].has("tool_use") and not said[-1].begins_with_thinking()
 
     def _add(self, role: str, index: int, said: list[Block]) -> None:
         if not said:
