@@ -1,0 +1,39 @@
+"""A chat completion as a message."""
+
+from typing import Any
+
+import msgspec
+
+from lastcall_sidecar.wire.messages_on_chat.arguments import whole
+from lastcall_sidecar.wire.messages_on_chat.completion import Call, Completion, Ending, Function, message, tool_use_id
+from lastcall_sidecar.wire.messages_on_chat.reading import answered
+from lastcall_sidecar.wire.translation import Asked, TranslationError
+
+
+def translate_answer(body: bytes, asked: Asked) -> bytes:
+    """Translate a whole answer: thinking, text and calls, in this order; an empty text if there is nothing.
+
+    Errors: TranslationError, also for an error that came with a good status.
+    """
+    completion = answered(body, Completion)
+    choice = completion.choices[0] if completion.choices else None
+    if choice is None or choice.message is None:
+        raise TranslationError("the upstream's answer has no message in it")
+    said = choice.message
+    ending = Ending()
+    ending.take(choice, said)
+    found = message(completion, body, asked.model)
+    content: list[dict[str, Any]] = []
+    if said.thinking:
+        content.append({"type": "thinking", "thinking": said.thinking, "signature": ""})
+    calls = [_tool_use(call, tool_use_id(found["id"], number)) for number, call in enumerate(said.tool_calls or ())]
+    if said.text or not (content or calls):
+        content.append({"type": "text", "text": said.text})
+    return msgspec.json.encode(found | {"content": content + calls} | ending.stopped())
+
+
+def _tool_use(call: Call, otherwise: str) -> dict[str, Any]:
+    function = call.function or Function()
+    arguments = function.arguments
+    found = arguments if isinstance(arguments, dict) else msgspec.Raw(whole(arguments or ""))
+    return {"type": "tool_use", "id": call.id or otherwise, "name": function.name or "", "input": found}

@@ -1,0 +1,75 @@
+"""What becomes of each field of a Messages request, and of each content block, on a chat upstream.
+
+Fields are those of https://docs.claude.com/en/api/messages and of its betas, as the vendor's SDK (2.12) names them.
+Claude Code sends several hints with every request: none of those is ever refused.
+"""
+
+from lastcall_sidecar.wire.translation import FieldRule, FieldTable, Handling
+
+
+def _translate(note: str) -> FieldRule:
+    return FieldRule(Handling.TRANSLATE, note)
+
+
+def _drop(note: str) -> FieldRule:
+    return FieldRule(Handling.DROP, note)
+
+
+def _refuse(note: str, *neutral: object) -> FieldRule:
+    return FieldRule(Handling.REFUSE, note, neutral)
+
+
+#: By the name at the top level.
+FIELDS: FieldTable = {
+    "model": _translate("`model`, mapped"),
+    "messages": _translate("`messages`; an assistant's message at the end (prefill) is sent as just that"),
+    "system": _translate("one system message at the beginning; Claude Code's billing header is left out"),
+    "max_tokens": _translate("`max_tokens`; for OpenAI's models from o1 and GPT-5 on, `max_completion_tokens`"),
+    "temperature": _translate("`temperature`; left out for OpenAI's reasoning models, which take none"),
+    "top_p": _translate("`top_p`; left out for OpenAI's reasoning models, which take none"),
+    "top_k": _translate("`top_k`, which vLLM takes; left out for OpenAI's own models, which refuse it"),
+    "stop_sequences": _translate("`stop`"),
+    "stream": _translate("`stream`, with `stream_options.include_usage`"),
+    "tools": _translate("functions; server tools and toolsets are refused"),
+    "tool_choice": _translate("`tool_choice`, and `parallel_tool_calls` for `disable_parallel_tool_use`"),
+    "metadata": _translate("`user` for `user_id`: its SHA-256 where it has more than 64 characters"),
+    "thinking": _translate("`reasoning_effort` for a budget: low up to 4096 tokens, medium up to 16384, else high"),
+    "output_config": _translate("`reasoning_effort` for `effort`, unless thinking is disabled; `response_format`"),
+    "output_format": _translate("`response_format`, unless `output_config.format` is there"),
+    "betas": _drop("a header's content"),
+    "billing_policy": _drop("about the vendor's bill"),
+    "cache_control": _drop("a hint"),
+    "context_management": _drop("a hint; the client keeps the whole conversation"),
+    "diagnostics": _drop("asks for a word about the vendor's cache"),
+    "fallback_credit_token": _drop("about the vendor's bill"),
+    "fallbacks": _drop("other models of the vendor's, for when it refuses"),
+    "inference_geo": _drop("where the vendor computes; here the upstream's place is the operator's choice"),
+    "service_tier": _drop("a hint"),
+    "speed": _drop("a hint"),
+    "user_profile_id": _drop("about the vendor's accounts"),
+    "workspace_id": _drop("about the vendor's accounts"),
+    "compaction": _refuse("asks for a summary that only the vendor signs"),
+    "container": _refuse("a container and its skills are the vendor's", {}),
+    "mcp_servers": _refuse("the upstream calls no MCP servers", []),
+    "thread": _refuse("the conversation is kept at the vendor's"),
+}
+
+#: By the block's `type`. One that is in no table is dropped.
+BLOCKS: FieldTable = {
+    "text": _translate("text; those of one turn are joined by an empty line, an assistant's by nothing"),
+    "image": _translate("an `image_url` part, base64 as a data URL; a source of the vendor's files is refused"),
+    "document": _translate("a PDF as a `file` part, text as text; a source by URL or of the vendor's files is refused"),
+    "search_result": _translate("text: title, source and content"),
+    "tool_use": _translate("an entry of `tool_calls`"),
+    "tool_result": _translate(
+        "a `tool` message; images and PDFs in it go into the user's message behind it; an error begins with `Error: `"
+    ),
+    "tool_reference": _translate("the tool's name as text: the tool itself is always there"),
+    "compaction": _translate("its summary as text"),
+    "container_upload": _refuse("the file is in a container at the vendor's"),
+    "thinking": _drop("only its own vendor can read it again"),
+    "redacted_thinking": _drop("only its own vendor can read it again"),
+    "server_tool_use": _drop("what the vendor's tools did is told in the text behind it"),
+    "web_search_tool_result": _drop("what the vendor's tools did is told in the text behind it"),
+    "web_fetch_tool_result": _drop("what the vendor's tools did is told in the text behind it"),
+}

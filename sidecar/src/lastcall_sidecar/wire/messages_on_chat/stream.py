@@ -1,0 +1,110 @@
+"""The chunks of a chat completion as the events of a message.
+
+A message's blocks come one after the other, a chat's tool calls may come interleaved: what belongs to a later block
+waits until the one before it is complete. Everything else leaves as it comes.
+"""
+
+from collections import deque
+from typing import Any
+
+from lastcall_sidecar.wire.messages_on_chat import errors
+from lastcall_sidecar.wire.messages_on_chat.blocks import Block, event
+from lastcall_sidecar.wire.messages_on_chat.calls import Calls
+from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, message, usage
+from lastcall_sidecar.wire.messages_on_chat.reading import answered
+from lastcall_sidecar.wire.sse import Event
+from lastcall_sidecar.wire.translation import Asked, StreamTranslator, TranslationError
+
+_DONE = "[DONE]"
+_STOP = event("message_stop", {})
+
+
+class MessageStream(StreamTranslator):
+    """One stream. Its end waits for the usage that comes behind the finish reason, or for `[DONE]`."""
+
+    def __init__(self, asked: Asked) -> None:
+        self._asked = asked
+        #: None until the first chunk with something of the answer.
+        self._calls: Calls | None = None
+        self._ending = Ending()
+        self._usage: Any = None
+        #: Blocks that have not ended: the first one is being written.
+        self._blocks: deque[Block] = deque()
+        #: Of the first of `_blocks`, or of the next one.
+        self._index = 0
+
+    def feed(self, event: Event) -> bytes:
+        """Take one chunk. Errors: TranslationError, also for a stream that is over before it began."""
+        if self.over:
+            return b""
+        if event.data.startswith(_DONE):
+            return self._end()
+        data = event.data.encode()
+        if event.event == "error":
+            return self._fail(data)
+        chunk = answered(data, Completion)
+        if chunk.failed:
+            return self._fail(data)
+        self._usage = chunk.usage or self._usage
+        found = b""
+        if chunk.choices:
+            choice = chunk.choices[0]
+            found += self._begin(chunk, data)
+            found += self._take(choice, choice.delta or Said())
+        return found + (self._end() if chunk.usage and self._ending.finish_reason else b"")
+
+    def finish(self) -> bytes:
+        """End well if a finish reason was told: some upstreams leave out `[DONE]`, or the usage."""
+        return self._end() if self._ending.finish_reason and not self.over else b""
+
+    def _fail(self, data: bytes) -> bytes:
+        self.over = True
+        return errors.error_event(data)
+
+    def _begin(self, chunk: Completion, data: bytes) -> bytes:
+        if self._calls:
+            return b""
+        begun = message(chunk, data, self._asked.model)
+        self._calls = Calls(begun["id"])
+        return event("message_start", {"message": begun})
+
+    def _take(self, choice: Choice, said: Said) -> bytes:
+        if self._ending.finish_reason:
+            return b""
+        self._ending.take(choice, said)
+        self._add("thinking", said.thinking)
+        self._add("text", said.text)
+        for call in said.tool_calls or ():
+            block = self._calls.take(call) if self._calls else None
+            if block:
+                self._blocks.append(block)
+        return self._write(closing=bool(self._ending.finish_reason))
+
+    def _add(self, kind: str, part: str) -> None:
+        if not part:
+            return
+        if not self._blocks or self._blocks[-1].kind != kind:
+            self._blocks.append(Block(kind, kind))
+        self._blocks[-1].add(part)
+
+    def _write(self, *, closing: bool) -> bytes:
+        found = b""
+        while self._blocks:
+            block = self._blocks[0]
+            found += block.write(self._index, closing=closing)
+            if not closing and not block.is_complete(followed=len(self._blocks) > 1):
+                break
+            found += event("content_block_stop", {"index": self._index})
+            self._blocks.popleft()
+            self._index += 1
+        return found
+
+    def _end(self) -> bytes:
+        if not self._calls:
+            raise TranslationError("the upstream's stream has no message in it")
+        self.over = True
+        if not self._index and not self._blocks:
+            self._blocks.append(Block("text", "text"))
+        found = self._write(closing=True)
+        found += event("message_delta", {"delta": self._ending.stopped(), "usage": usage(self._usage)})
+        return found + _STOP
