@@ -67,7 +67,7 @@ def _decode(data: bytes | msgspec.Raw, shape: type[_T]) -> _T:
         return msgspec.json.decode(data, type=shape)
     except msgspec.ValidationError:
         raise
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return msgspec.json.decode(mended(bytes(data)), type=shape)
 
 

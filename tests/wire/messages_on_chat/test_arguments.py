@@ -1,0 +1,105 @@
+"""Arguments that are cut short: the SDK's own parser is the judge of what counts of them."""
+
+import itertools
+import json
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from jiter import from_json
+
+from lastcall_sidecar.wire.messages_on_chat.arguments import MAX_DEPTH, ArgumentStream, whole
+
+WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=6)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | WORDS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=10,
+)
+OBJECTS = st.dictionaries(WORDS, JSON, max_size=4)
+
+
+def partial(text):
+    return from_json(text.encode(), partial_mode=True)
+
+
+EVERYTHING = {"a": -1.5e-7, "b": [True, False, None, [], {}], '"\\{[': 'é\\"\n\u2028😀', "c": {"d": {"e": [[1, 20]]}}}
+
+
+@pytest.mark.parametrize("indent", [None, 1], ids=["compact", "pretty"])
+@pytest.mark.parametrize("ascii_only", [True, False], ids=["escaped", "plain"])
+def test_what_is_complete_of_an_object_cut_anywhere_is_what_the_sdk_makes_of_it(ascii_only, indent):
+    text = json.dumps(EVERYTHING, ensure_ascii=ascii_only, indent=indent)
+    for end in range(1, len(text) + 1):
+        assert json.loads(whole(text[:end])) == partial(text[:end])
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.booleans(), st.sampled_from([None, 1]), st.integers(0, 1000))
+def test_any_object_cut_anywhere_is_what_the_sdk_makes_of_it(value, ascii_only, indent, place):
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=indent)
+    text = text[: 1 + place % len(text)]
+    assert json.loads(whole(text)) == partial(text)
+
+
+@settings(deadline=None)
+@given(st.text('{}[]":,\\ue1.-ntrulx ', max_size=30))
+@example('{"a": [}')
+def test_of_any_text_an_object_is_made(text):
+    for tried in (text, '{"a":' + text):
+        assert isinstance(json.loads(whole(tried)), dict)
+
+
+@settings(deadline=None)
+@given(OBJECTS, st.lists(st.integers(0, 60), max_size=5))
+def test_a_stream_of_parts_lets_through_the_object_and_nothing_else(value, cuts):
+    text = " \n" + json.dumps(value) + '\n{"more": 1}'
+    places = [0, *sorted(min(cut, len(text)) for cut in cuts), len(text)]
+    arguments = ArgumentStream()
+    taken = "".join(arguments.take(text[start:end]) for start, end in itertools.pairwise(places))
+    assert taken == json.dumps(value)
+    assert arguments.complete
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "{}"),
+        (" \n", "{}"),
+        ("null", "{}"),
+        ("7", "{}"),
+        ('"{}"', "{}"),
+        ("[1, 2]", "{}"),
+        ("[1, 2", "{}"),
+        ("{", "{}"),
+        ("{}{}", "{}"),
+        (' {"a": 1} ', '{"a": 1}'),
+        ('{"a": 1} trailing', '{"a": 1}'),
+        ('{"a": 1}}', '{"a": 1}'),
+        ('{"a": 1,}', '{"a": 1}'),
+        ('{"a": 01}', "{}"),
+        ('{"a": NaN}', "{}"),
+        ('{"a": 1, b: 2}', '{"a": 1}'),
+        ('{"a": 1; "b": 2}', "{}"),
+        ('{"a": [1, 2}', '{"a": [1, 2]}'),
+        ('{"a": {"b": 1]', '{"a": {"b": 1}}'),
+        ('{"a" 1}', "{}"),
+        ("{1: 2}", "{}"),
+        ('{"a": "\t"}', "{}"),
+        ('{"a": "\\x"}', "{}"),
+        ('{"a": "\\ud83d"', '{"a": "\\ufffd"}'),
+    ],
+)
+def test_what_is_no_json_counts_up_to_there(text, expected):
+    assert whole(text).decode() == expected
+
+
+def test_what_is_too_deep_is_cut():
+    found = whole('{"a":' * 5000)
+    assert found.count(b"{") == found.count(b"}") == MAX_DEPTH
+    assert partial(found.decode())
+
+
+def test_a_large_object_is_read_in_no_time():
+    text = json.dumps({"a": ["x" * 50] * 20000})
+    assert json.loads(whole(text[:-1])) == json.loads(text)
