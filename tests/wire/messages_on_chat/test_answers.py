@@ -103,6 +103,7 @@ STOPS = {
     "a stop string": ("stop", {}, {"stop_reason": "END"}, ("stop_sequence", "END")),
     "a stop token": ("stop", {}, {"stop_reason": 151645}, ("end_turn", None)),
     "a stop string of another end": ("length", {}, {"stop_reason": "END"}, ("max_tokens", None)),
+    "a stop string of an unknown end": ("eos", {}, {"stop_reason": "END"}, ("end_turn", None)),
     "a stop string behind a call": ("stop", CALLED, {"stop_reason": "END"}, ("tool_use", None)),
     "a refusal": ("stop", {"refusal": "No."}, {}, ("refusal", None)),
 }
@@ -130,6 +131,7 @@ USAGES = {
         {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}},
         (0, 0, 0),
     ),
+    "a boolean": ({"prompt_tokens": True, "completion_tokens": True}, (0, 0, 0)),
     "no object": ([1], (0, 0, 0)),
 }
 

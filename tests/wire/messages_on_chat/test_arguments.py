@@ -62,6 +62,20 @@ def test_a_stream_of_parts_lets_through_the_object_and_nothing_else(value, cuts)
 
 
 @pytest.mark.parametrize(
+    "parts",
+    [['{"a":"\\', '\\"}'], ['{"a":"\\', "", '\\"}'], ['{"a":"\\', '"}"}'], ["{", "[", "]", "}"], ["{}"]],
+    ids=["an escape in two", "with nothing between", "a quote that is escaped", "brackets", "at once"],
+)
+def test_the_end_of_the_object_is_seen_at_once(parts):
+    arguments = ArgumentStream()
+    for part in parts:
+        assert not arguments.complete
+        assert arguments.take(part) == part
+    assert arguments.complete
+    assert arguments.take("}") == ""
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
         ("", "{}"),

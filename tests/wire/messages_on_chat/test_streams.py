@@ -124,6 +124,10 @@ def test_arguments_that_are_odd(arguments, expected):
         ([call(0, "{", id="a", name="f"), call(0, "}", id="", name="f2")], tool("a", "f", {})),
         ([call(0, "{", id="a", name="f"), call(3, "}", id="a")], tool("a", "f", {})),
         ([call(None, "{", name="f"), {"function": {"arguments": "}"}}], tool("toolu_9f2a_0", "f", {})),
+        (
+            [call(0, "{", name="f"), call(0, id="a"), call(None, "}", id="a")],
+            tool("toolu_9f2a_0", "f", {}),
+        ),
     ],
     ids=[
         "the name late",
@@ -134,6 +138,7 @@ def test_arguments_that_are_odd(arguments, expected):
         "an empty id",
         "another index",
         "bare",
+        "found by a late id",
     ],
 )
 def test_parts_of_a_call_find_each_other(parts, expected):

@@ -75,11 +75,10 @@ class ToolBlock(Block):
         self._arguments = ArgumentStream()
 
     def take(self, call: Call) -> None:
-        """Take what is new of the call. Who it is cannot change any more once that was written."""
+        """Take what is new of the call. Once its start was written, an id is good for finding it again only."""
         function = call.function or Function()
-        if not self.opened:
-            self.id = self.id or call.id or ""
-            self._name = self._name or function.name or ""
+        self.id = self.id or call.id or ""
+        self._name = self._name or function.name or ""
         arguments = function.arguments
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
