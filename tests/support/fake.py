@@ -13,16 +13,23 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 from lastcall_sidecar.testing.fake_llm import Options, serve
+from lastcall_sidecar.testing.serving import Api
 from tests.support.process import Program
 
-_START = "from lastcall_sidecar.testing.fake_llm import run; run('127.0.0.1:0', print)"
+_START = "from lastcall_sidecar.testing.fake_llm import Options, run; run('127.0.0.1:0', print, Options(api=%r))"
 
 
 class FakeProcess(Program):
-    """`with FakeProcess() as fake: fake.url`."""
+    """`with FakeProcess() as fake: fake.url`; `api` says whose API it plays."""
 
-    def __init__(self, *, python: Sequence[str] = (sys.executable,), env: Mapping[str, str] | None = None) -> None:
-        super().__init__([*python, "-c", _START], env)
+    def __init__(
+        self,
+        *,
+        api: Api = "Anthropic",
+        python: Sequence[str] = (sys.executable,),
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__([*python, "-c", _START % api], env)
 
     @property
     def url(self) -> str:
@@ -42,6 +49,10 @@ class FakeProcess(Program):
         """The latest requests as the fake got them, oldest first."""
         found: list[dict[str, Any]] = get_json(f"{self.url}/__requests")
         return found
+
+    def bodies(self) -> list[Any]:
+        """What the bodies of the latest requests said, oldest first; None where it was no JSON of 64 KiB at most."""
+        return [request["body"] for request in get_json(f"{self.url}/__requests?bodies=1")]
 
 
 @contextlib.asynccontextmanager

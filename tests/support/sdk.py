@@ -8,6 +8,7 @@ from typing import Any
 import anthropic
 import httpx
 
+from lastcall_sidecar.testing.serving import Api
 from tests.support.fake import FakeProcess
 from tests.support.sidecar_process import SidecarProcess, merged
 
@@ -95,9 +96,17 @@ class Ways:
 
 
 @contextlib.contextmanager
-def both_ways(settings: Mapping[str, Any] | None = None) -> Iterator[Ways]:
-    """Start a fake LLM and a sidecar in front of it."""
-    with FakeProcess() as fake:
-        given = merged({"upstream": {"url": fake.url}, "drain": {"settleSeconds": 0}}, settings or {})
+def ways(api: Api = "Anthropic", settings: Mapping[str, Any] | None = None) -> Iterator[Ways]:
+    """Start a fake LLM of this API and a sidecar in front of it."""
+    with FakeProcess(api=api) as fake:
+        upstream = {"url": fake.url, "provider": "Anthropic" if api == "Anthropic" else "OpenAI"}
+        given = merged({"upstream": upstream, "drain": {"settleSeconds": 0}}, settings or {})
         with SidecarProcess(given) as sidecar:
             yield Ways(fake, sidecar)
+
+
+@contextlib.contextmanager
+def both_ways(settings: Mapping[str, Any] | None = None) -> Iterator[Ways]:
+    """Start a fake Anthropic API and a sidecar in front of it."""
+    with ways("Anthropic", settings) as found:
+        yield found

@@ -79,7 +79,7 @@ TOOLS = {"tools": [{"name": "a", "input_schema": {}}, {"name": "b", "input_schem
 def test_the_kind_of_answer_follows_from_request_and_directive(fields, directive, thinking, tool):
     made = plan(CONVERSATION | fields, parse(directive))
     assert made.thinking is thinking
-    assert (made.tool.name if made.tool else None) == tool
+    assert [call.name for call in made.tools] == ([tool] if tool else [])
     assert made.stop_reason == ("tool_use" if tool else "end_turn")
 
 

@@ -10,6 +10,8 @@ from lastcall_sidecar.testing.validate import FIELDS, load, message_request
 
 USER = {"role": "user", "content": "Hi"}
 GOOD = {"model": "claude-opus-4-6", "max_tokens": 2048, "messages": [USER]}
+#: The newest that may be given the beginning of its answer, and the last without adaptive thinking.
+OLDER = GOOD | {"model": "claude-sonnet-4-5"}
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "a", "input": {}}]}
 RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "3"}]}
 TOOL = {"name": "a", "input_schema": {"type": "object"}}
@@ -26,7 +28,7 @@ def without(name):
         pytest.param(GOOD | {"model": "fake-x", "stream": True}, id="fake model"),
         pytest.param(GOOD | {"messages": [USER, CALL, RESULT]}, id="tool result"),
         pytest.param(GOOD | {"messages": [USER, USER]}, id="two users in a row are one turn"),
-        pytest.param(GOOD | {"messages": [USER, {"role": "assistant", "content": "So"}]}, id="prefill"),
+        pytest.param(OLDER | {"messages": [USER, {"role": "assistant", "content": "So"}]}, id="prefill"),
         pytest.param(GOOD | {"thinking": {"type": "enabled", "budget_tokens": 1024}}, id="thinking"),
         pytest.param(GOOD | {"tools": [TOOL], "tool_choice": {"type": "tool", "name": "a"}}, id="tools"),
         pytest.param(GOOD | {"tools": [{"type": "web_search_20260209", "name": "web_search"}]}, id="server tool"),

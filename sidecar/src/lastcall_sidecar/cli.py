@@ -51,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
     fake = commands.add_parser("fake-llm", help="serve a fake LLM API, for demos and tests")
     fake.add_argument("--listen", default="127.0.0.1:9000", metavar="HOST:PORT")
+    fake.add_argument("--api", choices=["anthropic", "openai", "vllm"], default="anthropic", help="whose API it plays")
     fake.set_defaults(command=_fake_llm)
     return parser
 
@@ -173,7 +174,8 @@ def _control_socket(options: argparse.Namespace) -> Path:
 
 
 def _fake_llm(options: argparse.Namespace) -> int:
+    from .testing.fake_llm import APIS, Options
     from .testing.fake_llm import run as run_fake
 
-    run_fake(options.listen)
+    run_fake(options.listen, options=Options(api=APIS[options.api]))
     return OK

@@ -16,6 +16,7 @@ _DIRECTIVE = re.compile(r"\[fake((?:\s+[^\s\]]+)*)\s*\]")
 MAX_SECONDS = 7200.0
 MAX_EVENTS = 1_000_000
 MAX_EVENT_BYTES = 64 * 1024 * 1024
+MAX_CALLS = 64
 
 
 class DirectiveError(ValueError):
@@ -30,6 +31,9 @@ class Kind(StrEnum):
     TOOLS = "tools"
     THINKING = "thinking"
     MIXED = "mixed"
+    CALLS = "calls"
+    EVERYTHING = "everything"
+    NONE = "none"
 
 
 class Misbehavior(StrEnum):
@@ -67,6 +71,9 @@ class Directive:
     event_bytes: int = 0
     seed: int | None = None
     kind: Kind = Kind.AUTO
+    calls: int = 1
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
     stop: str | None = None
     error: int | None = None
     retry_after_seconds: int | None = None
@@ -113,6 +120,9 @@ _KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "event_bytes": ("event_bytes", _integer(0, MAX_EVENT_BYTES)),
     "seed": ("seed", _integer(0, 2**63 - 1)),
     "kind": ("kind", Kind),
+    "calls": ("calls", _integer(1, MAX_CALLS)),
+    "cache_read": ("cache_read_tokens", _integer(0, 2**31)),
+    "cache_write": ("cache_write_tokens", _integer(0, 2**31)),
     "stop": ("stop", str),
     "error": ("error", _integer(400, 599)),
     "retry_after": ("retry_after_seconds", _integer(0, 86400)),

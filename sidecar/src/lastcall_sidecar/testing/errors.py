@@ -1,6 +1,6 @@
-"""Errors of the fake LLM in the shapes of the real one (platform.claude.com, "Errors").
+"""Errors of the fake LLM, and the shapes that Anthropic gives them (platform.claude.com, "Errors").
 
-Raised by validation and by directives, turned into answers by `fake_llm` at one place.
+Raised by validation and by directives, turned into answers by `serving` at one place.
 """
 
 import json
@@ -35,10 +35,23 @@ HTML_502 = (
 
 
 class FakeError(ValueError):
-    """An answer other than 200: status, and a message that the body carries."""
+    """An answer other than 200: status, and a message that the body carries.
 
-    def __init__(self, status: int, message: str = "", *, retry_after_seconds: int | None = None) -> None:
+    `param` and `code` are OpenAI's: which part of the request is wrong, and how.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str = "",
+        *,
+        retry_after_seconds: int | None = None,
+        param: str | None = None,
+        code: str | None = None,
+    ) -> None:
         self.status = status
+        self.param = param
+        self.code = code
         self.message = message or MESSAGES.get(status, "The fake LLM was asked for this error")
         self.retry_after_seconds = retry_after_seconds
         super().__init__(f"{status} {self.message}")

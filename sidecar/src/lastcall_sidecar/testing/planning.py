@@ -1,21 +1,16 @@
-"""From a valid request and its directive to the plan of the answer. Pure."""
+"""From a valid request of the Messages API and its directive to the plan of the answer. Pure."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from lastcall_sidecar.testing.composing import SHAPES, Plan, ToolCall
 from lastcall_sidecar.testing.directives import Directive, Kind
-from lastcall_sidecar.testing.script import Plan, ToolCall
+from lastcall_sidecar.testing.examples import example
 
-_EXAMPLES: Mapping[str, Any] = {
-    "integer": 42,
-    "number": 4.25,
-    "boolean": True,
-    "array": [],
-    "object": {},
-    "null": None,
-}
+#: What is called where a directive asks for a call and the request has no tools.
+_LOOKUP = ("lookup", {"type": "object", "properties": {"query": {"type": "string"}}})
 
 
 def last_user_text(request: Mapping[str, Any]) -> str:
@@ -28,61 +23,76 @@ def last_user_text(request: Mapping[str, Any]) -> str:
 
 def input_tokens(request: Mapping[str, Any]) -> int:
     """Count tokens roughly: a quarter of the characters of all that the model would read."""
-    read = {key: request[key] for key in ("system", "messages", "tools") if key in request}
+    read = {key: request[key] for key in ("system", "instructions", "messages", "input", "tools") if key in request}
     return max(len(json.dumps(read, ensure_ascii=False)) // 4, 1)
 
 
 def plan(request: Mapping[str, Any], directive: Directive) -> Plan:
     """Decide what the answer to a valid request is, before any of it is written."""
-    thinks = request.get("thinking", {}).get("type") in {"enabled", "adaptive"}
-    calls = _must_call(request)
-    kind = directive.kind
-    thinking = kind in {Kind.THINKING, Kind.MIXED} or (kind is Kind.AUTO and thinks)
-    tool = kind in {Kind.TOOLS, Kind.MIXED} or (kind is Kind.AUTO and calls)
+    asked = request.get("thinking", {})
+    choice = request.get("tool_choice", {})
+    thinking, text, calls = shape(
+        directive.kind, thinks=asked.get("type") in {"enabled", "adaptive"}, calls=_must_call(request)
+    )
+    output = (request.get("output_config") or {}).get("format")
+    tools = [(tool["name"], tool.get("input_schema", {})) for tool in request.get("tools", []) if "name" in tool]
+    count = 1 if choice.get("disable_parallel_tool_use") else directive.calls
     return Plan(
-        seed=directive.seed if directive.seed is not None else _seed(request),
+        seed=directive.seed if directive.seed is not None else seed_of(_seeding(request)),
         model=request["model"],
         events=directive.events,
         thinking=thinking,
-        tool=_tool_call(request) if tool else None,
-        stop_reason=directive.stop or ("tool_use" if tool else "end_turn"),
+        thinking_shown=asked.get("display") != "omitted",
+        text=text,
+        fixed_text=json.dumps(example(output["schema"]), ensure_ascii=False) if output else None,
+        tools=tool_calls(tools, choice.get("name"), count) if calls else (),
+        rare_blocks=directive.kind is Kind.EVERYTHING,
+        stop_reason=directive.stop or ("tool_use" if calls else "end_turn"),
         stop_sequence=next(iter(request.get("stop_sequences") or ["STOP"]))
         if directive.stop == "stop_sequence"
         else None,
         input_tokens=input_tokens(request),
+        cache_read_tokens=directive.cache_read_tokens,
+        cache_write_tokens=directive.cache_write_tokens,
         event_bytes=directive.event_bytes,
         eol=directive.eol,
         noise=directive.noise,
     )
 
 
+def shape(kind: Kind, *, thinks: bool, calls: bool) -> tuple[bool, bool, bool]:
+    """Tell whether an answer has thinking, text and tool calls: as the directive says, or else the request."""
+    return SHAPES.get(kind, (thinks, True, calls))
+
+
+def seed_of(text: str) -> int:
+    """Give equal conversations equal answers, whether they are streamed or not."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def tool_calls(tools: Sequence[tuple[str, Any]], named: str | None, count: int) -> tuple[ToolCall, ...]:
+    """Call the tool that was named, else all of them in turn, with one plain value per property of the schema.
+
+    No two calls have equal texts in their inputs.
+    """
+    wanted = [tool for tool in tools if tool[0] == named] or tools or [_LOOKUP]
+    return tuple(_call(index, *wanted[index % len(wanted)]) for index in range(count))
+
+
+def _call(index: int, name: str, schema: Mapping[str, Any]) -> ToolCall:
+    asked = {"type": "object", **(schema if schema.get("properties") else _LOOKUP[1])}
+    value = example(asked, f"no. {index + 1}" if index else "some")
+    return ToolCall(name=name, input_json=json.dumps(value, ensure_ascii=False))
+
+
 def _last_user_content(request: Mapping[str, Any]) -> Any:
     return next((message["content"] for message in reversed(request["messages"]) if message["role"] == "user"), "")
 
 
-def _seed(request: Mapping[str, Any]) -> int:
-    """Give equal conversations equal answers, whether they are streamed or not."""
-    user = (request.get("metadata") or {}).get("user_id") or json.dumps(_last_user_content(request))
-    return int.from_bytes(hashlib.sha256(user.encode()).digest()[:7], "big")
+def _seeding(request: Mapping[str, Any]) -> str:
+    return (request.get("metadata") or {}).get("user_id") or json.dumps(_last_user_content(request))
 
 
 def _must_call(request: Mapping[str, Any]) -> bool:
     """Tell whether the caller insists on a tool; left to itself, this model answers in words."""
     return bool(request.get("tools")) and request.get("tool_choice", {}).get("type") in {"any", "tool"}
-
-
-def _tool_call(request: Mapping[str, Any]) -> ToolCall:
-    """Call the tool that was asked for, else the first, with one plain value per property of its schema."""
-    tools: list[dict[str, Any]] = [tool for tool in request.get("tools", []) if "name" in tool]
-    wanted = request.get("tool_choice", {}).get("name")
-    fallback: dict[str, Any] = tools[0] if tools else {"name": "lookup"}
-    tool = next((tool for tool in tools if tool["name"] == wanted), fallback)
-    properties = tool.get("input_schema", {}).get("properties") or {"query": {"type": "string"}}
-    values = {name: _example(name, schema) for name, schema in properties.items()}
-    return ToolCall(name=tool["name"], input_json=json.dumps(values, ensure_ascii=False))
-
-
-def _example(name: str, schema: Mapping[str, Any]) -> Any:
-    if schema.get("enum"):
-        return schema["enum"][0]
-    return _EXAMPLES.get(str(schema.get("type")), f"some {name} – 灯")

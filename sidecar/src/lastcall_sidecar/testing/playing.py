@@ -6,7 +6,6 @@ Called by `fake_llm`; the only module here, beside it, that does I/O.
 import asyncio
 import gzip
 import hashlib
-import json
 import socket
 import struct
 from collections.abc import Mapping, Sequence
@@ -15,7 +14,7 @@ from aiohttp import web
 
 from lastcall_sidecar.testing.directives import Directive, Misbehavior
 from lastcall_sidecar.testing.errors import FakeError
-from lastcall_sidecar.testing.script import Script
+from lastcall_sidecar.testing.framing import Script
 
 #: Set on a request whose answer was spoiled on purpose, so that it is not counted as completed.
 SPOILED = web.RequestKey("spoiled", bool)
@@ -36,7 +35,7 @@ async def stream(
     response = web.StreamResponse(headers={**headers, **sums, "cache-control": "no-cache"})
     response.content_type = "text/event-stream"
     response.charset = "utf-8"
-    events = _spoiled_events(script.events, directive)
+    events = _spoiled_events(script, directive)
     if directive.misbehave is Misbehavior.ENCODED:
         packed = gzip.compress(b"".join(events), mtime=0)
         response.headers["content-encoding"] = "gzip"
@@ -105,16 +104,15 @@ def _recut(body: bytes, size: int) -> list[bytes]:
     return [body[start : start + size] for start in range(0, len(body), size)] or [b""]
 
 
-def _spoiled_events(events: tuple[bytes, ...], directive: Directive) -> list[bytes]:
+def _spoiled_events(script: Script, directive: Directive) -> list[bytes]:
     """Leave out, or add, what the misbehavior asks for; a cut leaves half an event at its end."""
-    kept = list(events)
+    kept = list(script.events)
     how = directive.misbehave
     after = min(directive.after if directive.after is not None else len(kept) // 2, len(kept) - 1)
     if how is Misbehavior.NO_MESSAGE_STOP:
         return kept[: after if directive.after is not None else -1] or [b""]
     if how is Misbehavior.ERROR_EVENT:
-        error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-        return [*kept[:after], b"event: error\ndata: " + json.dumps(error).encode() + b"\n\n"]
+        return [*kept[:after], script.failure]
     if how is Misbehavior.TRUNCATE:
         return [*kept[:after], kept[after][: len(kept[after]) // 2]]
     if how in _CUT:

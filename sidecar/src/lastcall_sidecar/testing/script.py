@@ -1,204 +1,180 @@
-"""The whole of an answer, known before its first byte leaves: events, JSON, hashes.
+"""The whole of an answer of the Messages API, known before its first byte leaves: events, JSON, hashes.
 
 Pure and deterministic: equal plans give equal bytes, today and in another process. `fake_llm` plays a script;
 a test may build the same one to know what must arrive.
 """
 
-import base64
-import hashlib
 import json
-import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from lastcall_sidecar.testing.directives import LineEnding
+from lastcall_sidecar.testing.composing import Part, PartKind, Plan, ToolCall, compact, compose
+from lastcall_sidecar.testing.framing import Script, event, noisy, seal
+from lastcall_sidecar.testing.signing import REDACTED, sign
 
-#: Mostly short words, and some whose UTF-8 has 2, 3 and 4 bytes, so that cuts fall into the middle of characters.
-_PASSAGE = (
-    "the a last call is for those who stay and nobody new comes in while every glass gets emptied before lights go out "
-    "slowly rivers carry small boats toward open water past seven quiet bridges naïve façade über señor žluťoučký "
-    "灯火 船歌 кофе καφές 🍺 🥂 👩\u200d🚀 event: data: message_stop \\n"
-)
-WORDS = tuple(_PASSAGE.split())
+__all__ = ["Plan", "Script", "ToolCall", "write"]
 
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    """One call of a client's tool: its name, and its input as JSON text."""
-
-    name: str
-    input_json: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """All that an answer depends on. `events` counts the content deltas of all blocks; thinking takes two at least."""
-
-    seed: int
-    model: str
-    events: int
-    thinking: bool = False
-    text: bool = True
-    tool: ToolCall | None = None
-    stop_reason: str = "end_turn"
-    stop_sequence: str | None = None
-    input_tokens: int = 1
-    event_bytes: int = 0
-    eol: LineEnding = LineEnding.LF
-    noise: bool = False
+_OVERLOADED = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+_FAILURE = b"event: error\ndata: " + json.dumps(_OVERLOADED).encode() + b"\n\n"
+_SEARCH = {"query": "last call"}
+_FOUND = {
+    "type": "web_search_result",
+    "url": "https://example.org/last-call",
+    "title": "Last call – 灯",
+    "encrypted_content": "ZmFrZQ==",
+    "page_age": None,
+}
+_CITED = "A last call is announced before the bar closes."
+_CITATION = {
+    "type": "web_search_result_location",
+    "url": _FOUND["url"],
+    "title": _FOUND["title"],
+    "encrypted_index": "ZmFrZQ==",
+    "cited_text": _CITED,
+}
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
-    """The answer to a plan, both as a stream and as one JSON document, with lowercase hex SHA-256 sums."""
+class _Block:
+    """A content block as it ends up, as it starts, and the deltas between."""
 
-    events: tuple[bytes, ...]
-    stream_sha256: str
-    document: bytes
-    document_sha256: str
-    text: str
-    text_sha256: str
+    whole: dict[str, Any]
+    start: dict[str, Any]
+    deltas: list[dict[str, Any]] = field(default_factory=list)
 
 
 def write(plan: Plan) -> Script:
     """Write the answer to a plan."""
-    content = list(_blocks(plan))
-    events = tuple(_noisy(plan, _events(plan, content)) if plan.noise else _events(plan, content))
-    total = hashlib.sha256()
-    for event in events:
-        total.update(event)
-    blocks = [block for block, _ in content]
-    message = _message(plan, blocks, plan.stop_reason, plan.stop_sequence, _output_tokens(plan))
-    document = _compact(message).encode()
-    text = "".join(block["text"] for block in blocks if block["type"] == "text")
-    return Script(
-        events=events,
-        stream_sha256=total.hexdigest(),
-        document=document,
-        document_sha256=hashlib.sha256(document).hexdigest(),
-        text=text,
-        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+    blocks = list(_blocks(plan))
+    events = _events(plan, blocks)
+    content = [block.whole for block in blocks]
+    ending = _ending(plan)
+    document = _message(plan, content, ending, plan.output_tokens)
+    if plan.rare_blocks:
+        document["usage"] |= _SERVER_USAGE
+    text = "".join(block["text"] for block in content if block["type"] == "text")
+    return seal(
+        noisy(events, _noise(plan)) if plan.noise else events,
+        compact(document).encode(),
+        text,
+        _FAILURE,
     )
 
 
-def _compact(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+_SERVER_USAGE = {"server_tool_use": {"web_search_requests": 1, "web_fetch_requests": 0}}
 
 
-def _output_tokens(plan: Plan) -> int:
-    return plan.events * 3 + 1
+def _ending(plan: Plan) -> dict[str, Any]:
+    ending: dict[str, Any] = {"stop_reason": plan.stop_reason, "stop_sequence": plan.stop_sequence}
+    if plan.stop_reason == "refusal":
+        ending["stop_details"] = {"type": "refusal", "category": None, "explanation": "The fake was asked to refuse."}
+    return ending
 
 
-def _message(
-    plan: Plan, content: list[dict[str, Any]], stop_reason: str | None, stop_sequence: str | None, output_tokens: int
-) -> dict[str, Any]:
+def _message(plan: Plan, content: list[dict[str, Any]], ending: dict[str, Any], output_tokens: int) -> dict[str, Any]:
     return {
         "id": f"msg_fake{plan.seed:020d}",
         "type": "message",
         "role": "assistant",
         "model": plan.model,
         "content": content,
-        "stop_reason": stop_reason,
-        "stop_sequence": stop_sequence,
+        **ending,
         "usage": {
             "input_tokens": plan.input_tokens,
-            "cache_creation_input_tokens": 0,
-            "cache_read_input_tokens": 0,
+            "cache_creation_input_tokens": plan.cache_write_tokens,
+            "cache_read_input_tokens": plan.cache_read_tokens,
             "output_tokens": output_tokens,
             "service_tier": "standard",
         },
     }
 
 
-def _blocks(plan: Plan) -> Iterator[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Yield each finished content block with the deltas that build it; together they have `plan.events` deltas."""
-    source = random.Random(plan.seed)
-    kinds = [plan.thinking, plan.text, plan.tool is not None].count(True)
-    share, rest = divmod(plan.events, kinds)
-    shares = [share + (1 if index < rest else 0) for index in range(kinds)]
-    if plan.thinking:
-        count = shares.pop(0)
-        pieces = _prose(source, max(count - 1, 1), plan.event_bytes)
-        signature = base64.b64encode(hashlib.sha256(f"signature {plan.seed}".encode()).digest() * 4).decode()
-        yield (
-            {"type": "thinking", "thinking": "".join(pieces), "signature": signature},
-            [
-                *({"type": "thinking_delta", "thinking": piece} for piece in pieces),
-                {"type": "signature_delta", "signature": signature},
-            ],
-        )
-    if plan.text:
-        pieces = _prose(source, max(shares.pop(0), 1), plan.event_bytes)
-        yield {"type": "text", "text": "".join(pieces)}, [{"type": "text_delta", "text": piece} for piece in pieces]
-    if plan.tool is not None:
-        identity = f"toolu_fake{plan.seed:020d}"
-        yield (
-            {"type": "tool_use", "id": identity, "name": plan.tool.name, "input": json.loads(plan.tool.input_json)},
-            [
-                {"type": "input_json_delta", "partial_json": piece}
-                for piece in _cut(plan.tool.input_json, max(shares.pop(0), 1))
-            ],
-        )
+def _blocks(plan: Plan) -> Iterator[_Block]:
+    """Yield each content block; without the rare ones they have `plan.events` deltas together."""
+    number = 0
+    for part in compose(plan):
+        if part.kind is PartKind.THINKING:
+            yield _thinking(plan, part)
+            if plan.rare_blocks:
+                redacted = {"type": "redacted_thinking", "data": sign(plan.seed, REDACTED)}
+                yield _Block(redacted, redacted)
+        elif part.call is None:
+            yield _Block(
+                {"type": "text", "text": part.text},
+                {"type": "text", "text": ""},
+                [{"type": "text_delta", "text": piece} for piece in part.pieces],
+            )
+            if plan.rare_blocks:
+                yield from _searched(plan)
+        else:
+            identity = f"toolu_fake{plan.seed:020d}" + (f"_{number}" if number else "")
+            number += 1
+            yield _called("tool_use", identity, part.call.name, part.pieces)
 
 
-def _prose(source: random.Random, pieces: int, piece_bytes: int) -> list[str]:
-    """Write so many pieces of text, of a few words each, or of about so many bytes."""
-    if piece_bytes:
-        passage = " ".join(source.choices(WORDS, k=200)) + " "
-        times = piece_bytes // len(passage.encode()) + 1
-        return [f"{index} {passage * times}" for index in range(pieces)]
-    return [" ".join(source.choices(WORDS, k=source.randint(1, 6))) + " " for _ in range(pieces)]
-
-
-def _cut(text: str, pieces: int) -> list[str]:
-    """Cut a text into exactly so many pieces; the real API, too, begins with an empty one."""
-    body = max(pieces - 1, 1)
-    size = -(-len(text) // body)
-    cuts = [text[index * size : (index + 1) * size] for index in range(body)]
-    return ["", *cuts] if pieces > 1 else cuts
-
-
-def _event(plan: Plan, kind: str, fields: dict[str, Any]) -> bytes:
-    eol = plan.eol.characters
-    data = _compact({"type": kind, **fields}).encode()
-    return b"event: " + kind.encode() + eol + b"data: " + data + eol + eol
-
-
-def _events(plan: Plan, content: list[tuple[dict[str, Any], list[dict[str, Any]]]]) -> Iterator[bytes]:
-    yield _event(plan, "message_start", {"message": _message(plan, [], None, None, 1)})
-    empty: dict[str, dict[str, Any]] = {
-        "thinking": {"thinking": "", "signature": ""},
-        "text": {"text": ""},
-        "tool_use": {"input": {}},
-    }
-    for index, (block, deltas) in enumerate(content):
-        yield _event(plan, "content_block_start", {"index": index, "content_block": {**block, **empty[block["type"]]}})
-        if index == 0:
-            yield _event(plan, "ping", {})
-        for delta in deltas:
-            yield _event(plan, "content_block_delta", {"index": index, "delta": delta})
-        yield _event(plan, "content_block_stop", {"index": index})
-    yield _event(
-        plan,
-        "message_delta",
-        {
-            "delta": {"stop_reason": plan.stop_reason, "stop_sequence": plan.stop_sequence},
-            "usage": {"output_tokens": _output_tokens(plan)},
-        },
+def _thinking(plan: Plan, part: Part) -> _Block:
+    text = part.text if plan.thinking_shown else ""
+    signature = sign(plan.seed, text)
+    pieces = part.pieces if plan.thinking_shown else ()
+    return _Block(
+        {"type": "thinking", "thinking": text, "signature": signature},
+        {"type": "thinking", "thinking": "", "signature": ""},
+        [
+            *({"type": "thinking_delta", "thinking": piece} for piece in pieces),
+            {"type": "signature_delta", "signature": signature},
+        ],
     )
-    yield _event(plan, "message_stop", {})
 
 
-def _noisy(plan: Plan, events: Iterator[bytes]) -> Iterator[bytes]:
-    """Add what the SSE standard allows and few servers send: comments, `id`, `retry`, an event that nobody knows."""
+def _called(kind: str, identity: str, name: str, pieces: tuple[str, ...]) -> _Block:
+    block = {"type": kind, "id": identity, "name": name}
+    return _Block(
+        {**block, "input": json.loads("".join(pieces))},
+        {**block, "input": {}},
+        [{"type": "input_json_delta", "partial_json": piece} for piece in pieces],
+    )
+
+
+def _searched(plan: Plan) -> Iterator[_Block]:
+    """A search that the server ran by itself, and a text that cites what it found."""
+    identity = f"srvtoolu_fake{plan.seed:020d}"
+    yield _called("server_tool_use", identity, "web_search", ("", compact(_SEARCH)))
+    result = {"type": "web_search_tool_result", "tool_use_id": identity, "content": [_FOUND]}
+    yield _Block(result, result)
+    cited = {"type": "text", "text": _CITED, "citations": [_CITATION]}
+    yield _Block(
+        cited,
+        {"type": "text", "text": "", "citations": []},
+        [{"type": "citations_delta", "citation": _CITATION}, {"type": "text_delta", "text": _CITED}],
+    )
+
+
+def _events(plan: Plan, blocks: list[_Block]) -> Iterator[bytes]:
+    def named(kind: str, fields: dict[str, Any]) -> bytes:
+        return event(plan.eol, compact({"type": kind, **fields}), kind)
+
+    started = {"stop_reason": None, "stop_sequence": None}
+    yield named("message_start", {"message": _message(plan, [], started, 1)})
+    for index, block in enumerate(blocks):
+        yield named("content_block_start", {"index": index, "content_block": block.start})
+        if index == 0:
+            yield named("ping", {})
+        for delta in block.deltas:
+            yield named("content_block_delta", {"index": index, "delta": delta})
+        yield named("content_block_stop", {"index": index})
+    usage = {"output_tokens": plan.output_tokens} | (_SERVER_USAGE if plan.rare_blocks else {})
+    yield named("message_delta", {"delta": _ending(plan), "usage": usage})
+    yield named("message_stop", {})
+
+
+def _noise(plan: Plan) -> tuple[bytes, ...]:
+    """What the SSE standard allows and few servers send: comments, `id`, `retry`, an event that nobody knows."""
     eol = plan.eol.characters
-    for index, event in enumerate(events):
-        prefix = (
-            b": keep-alive" + eol,
-            b"id: " + str(index).encode() + eol,
-            b"retry: 3000" + eol,
-            b"event: weather" + eol + b'data: {"type":"weather",' + eol + b'data: "sky":"clear"}' + eol + eol,
-            b":" + eol + eol,
-        )[index % 5]
-        yield prefix + event
+    return (
+        b": keep-alive" + eol,
+        b"id: %d" + eol,
+        b"retry: 3000" + eol,
+        b"event: weather" + eol + b'data: {"type":"weather",' + eol + b'data: "sky":"clear"}' + eol + eol,
+        b":" + eol + eol,
+    )

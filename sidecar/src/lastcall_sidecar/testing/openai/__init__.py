@@ -1,0 +1,1 @@
+"""The fake OpenAI API: Chat Completions, Responses, embeddings and models, and the same as vLLM serves them."""
