@@ -20,6 +20,11 @@ from lastcall_sidecar.testing.planning import last_user_text, plan
             Directive(kind=Kind.MIXED, misbehave=Misbehavior.RESET, after=3, hold_seconds=2),
             id="misbehavior",
         ),
+        pytest.param(
+            "[fake calls=3 cache_read=5 cache_write=6 kind=everything]",
+            Directive(calls=3, cache_read_tokens=5, cache_write_tokens=6, kind=Kind.EVERYTHING),
+            id="blocks and usage",
+        ),
         pytest.param("[fake error=429 retry_after=7]", Directive(error=429, retry_after_seconds=7), id="error"),
         pytest.param(
             "[fake chunk=7 eol=crlf noise=1 event_bytes=5000000]",
@@ -47,6 +52,8 @@ def test_a_directive_is_read_out_of_the_text(text, wanted):
         "events=0",
         "events=1.5",
         "kind=poem",
+        "calls=0",
+        "cache_read=-1",
         "misbehave=yes",
         "error=200",
         "noise=2",
@@ -74,6 +81,8 @@ TOOLS = {"tools": [{"name": "a", "input_schema": {}}, {"name": "b", "input_schem
         pytest.param(TOOLS | {"tool_choice": {"type": "any"}}, "kind=text", False, None, id="the directive wins"),
         pytest.param({}, "kind=mixed", True, "lookup", id="mixed with no tools"),
         pytest.param(TOOLS, "kind=tools", False, "a", id="tools by directive"),
+        pytest.param(TOOLS, "kind=calls", False, "a", id="only calls by directive"),
+        pytest.param({"thinking": {"type": "adaptive"}}, "kind=none", False, None, id="nothing by directive"),
     ],
 )
 def test_the_kind_of_answer_follows_from_request_and_directive(fields, directive, thinking, tool):
@@ -81,6 +90,16 @@ def test_the_kind_of_answer_follows_from_request_and_directive(fields, directive
     assert made.thinking is thinking
     assert [call.name for call in made.tools] == ([tool] if tool else [])
     assert made.stop_reason == ("tool_use" if tool else "end_turn")
+
+
+def test_calls_take_the_tools_in_turn_and_one_at_a_time_where_that_is_wished():
+    made = plan(CONVERSATION | TOOLS, parse("kind=calls calls=3"))
+    assert [call.name for call in made.tools] == ["a", "b", "a"]
+    assert len({call.input_json for call in made.tools}) == 3
+    named = TOOLS | {"tool_choice": {"type": "tool", "name": "b"}}
+    assert [call.name for call in plan(CONVERSATION | named, parse("calls=2")).tools] == ["b", "b"]
+    alone = TOOLS | {"tool_choice": {"type": "any", "disable_parallel_tool_use": True}}
+    assert [call.name for call in plan(CONVERSATION | alone, parse("calls=2")).tools] == ["a"]
 
 
 def test_the_seed_is_the_users_or_the_last_messages():

@@ -10,6 +10,7 @@ import pytest
 
 from lastcall_sidecar.testing.directives import LineEnding
 from lastcall_sidecar.testing.script import Plan, ToolCall, write
+from lastcall_sidecar.testing.signing import is_signed
 
 TOOL = ToolCall("get_weather", '{"place": "Brno – 灯", "days": 3, "nested": {"a": [1, 2.50]}}')
 PLANS = [
@@ -19,6 +20,11 @@ PLANS = [
     pytest.param(Plan(seed=7, model="fake-a", events=30, tools=(TOOL,), stop_reason="tool_use"), id="tool"),
     pytest.param(Plan(seed=7, model="fake-a", events=6, thinking=True, tools=(TOOL,)), id="mixed, two deltas each"),
     pytest.param(Plan(seed=7, model="fake-a", events=400, thinking=True, tools=(TOOL,)), id="mixed, long"),
+    pytest.param(Plan(seed=7, model="fake-a", events=20, tools=(TOOL, TOOL, TOOL)), id="three tools"),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, text=False, tools=(TOOL,)), id="a tool without text"),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, fixed_text='{"a": 1}'), id="a text that was asked for"),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, stop_reason="refusal"), id="refusal"),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, cache_read_tokens=5, cache_write_tokens=3), id="cache"),
     pytest.param(Plan(seed=7, model="fake-a", events=5, event_bytes=5000), id="large events"),
     pytest.param(Plan(seed=7, model="fake-a", events=20, noise=True), id="noise"),
     pytest.param(Plan(seed=7, model="fake-a", events=20, noise=True, eol=LineEnding.CRLF), id="noise, CRLF"),
@@ -50,6 +56,8 @@ def accumulated(events: list[dict]) -> dict:
                 for key in ("text", "thinking", "signature"):
                     if key in delta:
                         block[key] += delta[key]
+                if "citation" in delta:
+                    block["citations"].append(delta["citation"])
                 if "partial_json" in delta:
                     raw[index] = raw.get(index, "") + delta["partial_json"]
             case {"type": "message_delta", "delta": delta, "usage": usage}:
@@ -60,7 +68,16 @@ def accumulated(events: list[dict]) -> dict:
     return message
 
 
-@pytest.mark.parametrize("plan", PLANS)
+RARE = [
+    pytest.param(
+        Plan(seed=7, model="fake-a", events=30, thinking=True, tools=(TOOL, TOOL), rare_blocks=True), id="everything"
+    ),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, thinking=True, thinking_shown=False), id="thinking not shown"),
+    pytest.param(Plan(seed=7, model="fake-a", events=9, text=False), id="nothing"),
+]
+
+
+@pytest.mark.parametrize("plan", [*PLANS, *RARE])
 def test_what_a_stream_adds_up_to_is_the_document(plan):
     script = write(plan)
     assert accumulated(parsed(b"".join(script.events))) == json.loads(script.document)
@@ -91,6 +108,18 @@ def test_each_event_ends_with_a_blank_line_of_its_own_line_ending(plan):
     for event in write(plan).events:
         assert event.endswith(end)
         assert re.search(other, event) is None
+
+
+def test_a_thought_that_is_not_shown_is_signed_all_the_same():
+    script = write(Plan(seed=7, model="fake-a", events=9, thinking=True, thinking_shown=False))
+    thought = json.loads(script.document)["content"][0]
+    assert thought["thinking"] == ""
+    assert is_signed("", thought["signature"])
+
+
+def test_calls_side_by_side_have_ids_of_their_own():
+    content = json.loads(write(Plan(seed=7, model="fake-a", events=9, tools=(TOOL,) * 3)).document)["content"]
+    assert len({block["id"] for block in content if block["type"] == "tool_use"}) == 3
 
 
 def test_another_seed_gives_another_text():

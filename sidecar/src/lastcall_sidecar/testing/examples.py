@@ -53,8 +53,9 @@ class _Maker:
             count = schema.get("minItems", 0 if depth > _DEEP else 1)
             return [self.value(schema.get("items", True), name, depth + 1) for _ in range(count)]
         if kind == "integer":
-            return min(max(_INTEGER, schema.get("minimum", _INTEGER)), schema.get("maximum", _INTEGER))
-        return _PLAIN[kind] if kind in _PLAIN else self._text(name)
+            lowest = max(_INTEGER, schema.get("minimum", _INTEGER))
+            return min(lowest, schema.get("maximum", lowest))
+        return _PLAIN[str(kind)] if kind in _PLAIN else self._text(name)
 
     def _text(self, name: str) -> str:
         return f"{self.word} {name} – 灯"

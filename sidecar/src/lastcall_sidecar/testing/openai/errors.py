@@ -101,8 +101,10 @@ def unsupported(name: str, instead: str = "") -> FakeError:
 def out_of_range(path: str, found: float, lowest: float, highest: float) -> FakeError:
     """A number that is too small or too large."""
     kind = "integer" if isinstance(found, int) else "decimal"
-    side, sign, bound = ("below minimum", ">=", lowest) if found < lowest else ("above maximum", "<=", highest)
-    message = f"Invalid '{path}': {kind} {side} value. Expected a value {sign} {bound:g}, but got {found:g} instead."
+    side, sign, bound = ("below min", ">=", lowest) if found < lowest else ("above max", "<=", highest)
+    message = (
+        f"Invalid '{path}': {kind} {side}imum value. Expected a value {sign} {bound:g}, but got {found:g} instead."
+    )
     return FakeError(400, message, param=path, code=f"{kind}_{side.replace(' ', '_')}_value")
 
 
