@@ -57,6 +57,19 @@ async def test_sidecars_that_hang_are_busy_and_the_answer_is_in_time():
         assert "does not answer" in answer["status"]["message"]
 
 
+async def test_a_refusal_stands_however_slow_its_effects_are():
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5, b=0, c=0)
+        stage.loads["c"].hangs = True  # a second for the look
+        stage.cluster.slow = {("GET", "deployments"): 0.4, ("PATCH", "pods"): 5.0}
+        started = time.perf_counter()
+        answer = await stage.removal(pod_deletion_review(stage.get_pod("a")))
+        assert not answer["allowed"]
+        assert time.perf_counter() - started < IN_TIME_SECONDS
+        assert not await faults(stage)
+
+
 async def test_what_is_no_review_is_no_answer():
     async with staged() as stage:
         port = stage.webhooks[0][1].webhook_port

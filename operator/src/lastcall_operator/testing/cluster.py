@@ -34,6 +34,10 @@ class FakeCluster:
         self.delay_seconds = 0.0
         #: every answer is this status instead
         self.failing: int | None = None
+        #: requests, by method and plural, that are forbidden
+        self.denied: set[tuple[str, str]] = set()
+        #: by how many seconds more the answers to others are late
+        self.slow: dict[tuple[str, str], float] = {}
         #: every write with a resourceVersion conflicts
         self.conflicts = False
         self.url = ""
@@ -84,10 +88,12 @@ class FakeCluster:
     async def _handle(self, request: web.Request) -> web.Response:
         plural, namespace, name = _parse(request.path)
         self.requests[request.method, plural] += 1
-        if self.delay_seconds:
-            await asyncio.sleep(self.delay_seconds)
+        if late := self.delay_seconds + self.slow.get((request.method, plural), 0.0):
+            await asyncio.sleep(late)
         if self.failing is not None:
             return _status(self.failing, "InternalError", "as asked for")
+        if (request.method, plural) in self.denied:
+            return _status(403, "Forbidden", "as asked for")
         body = json.loads(await request.read() or b"null")
         if request.method == "POST":
             return self._create(plural, namespace, body)

@@ -27,12 +27,15 @@ from lastcall_operator.telemetry.metrics import Metrics
 
 from .effects import Effects
 
-#: Seconds for a decision. The API server gives up after 3 and allows; a second is left for its way and ours.
+#: Seconds for an answer, effects included. The API server gives up after 3 and allows; one is left for its way and ours.
+ANSWER_SECONDS = 2.0
+#: Seconds for the decision itself: whoever takes longer allows.
 DECISION_SECONDS = 1.8
 #: Seconds for which a removal waits for others of its workload before its controller is asked to come again.
 QUEUE_SECONDS = 1.0
 BEING_DECIDED = "another removal of this workload is being decided"
-#: Seconds that an answer waits for its effects: the controller asks again at once, and should see the costs.
+#: Seconds that an answer waits for its effects at most: the controller asks again at once, and should see the costs. A
+#: decision stands, however slow they are.
 EFFECT_SECONDS = 0.5
 #: How often the reservations are written before somebody else is left to decide.
 TRIES = 3
@@ -76,8 +79,7 @@ class Removals:
         decision: Decision
         try:
             asked = review.asked(body)
-            async with asyncio.timeout(DECISION_SECONDS):
-                decision = await self._decided(asked)
+            decision = await self._decided(asked, started)
         except Exception as error:  # every fault allows: it is logged whole, counted, and ends here
             log.exception("removal.fault", review=uid, pod=None if asked is None else asked.name)
             self._metrics.fault(type(error).__name__)
@@ -91,11 +93,12 @@ class Removals:
         if self._under_way:
             await asyncio.wait(self._under_way, timeout=2 * EFFECT_SECONDS)
 
-    async def _decided(self, asked: review.Asked | None) -> Decision:
+    async def _decided(self, asked: review.Asked | None, started: float) -> Decision:
         if asked is None:
             return Allow("none of ours", reserve=False)
         with tracing.span(f"evict {asked.name}", {"lastcall.removal.kind": asked.kind.value}):
-            outcome = await self._outcome(asked)
+            async with asyncio.timeout(DECISION_SECONDS):
+                outcome = await self._outcome(asked)
             if isinstance(outcome, Allow):
                 return outcome
             log.info(
@@ -107,7 +110,8 @@ class Removals:
                 dry_run=asked.dry_run,
             )
             if not asked.dry_run and outcome.view is not None:
-                await self._carry_out(outcome, outcome.view)
+                left = ANSWER_SECONDS - _since(started)
+                await self._carry_out(outcome, outcome.view, min(EFFECT_SECONDS, left))
             return outcome.decision
 
     async def _outcome(self, asked: review.Asked) -> Outcome | Allow:
@@ -171,11 +175,11 @@ class Removals:
         governed, at = self._written_last.get(workload, (None, 0.0))
         return governed if asyncio.get_running_loop().time() - at <= FRESH_SECONDS else None
 
-    async def _carry_out(self, outcome: Outcome, view: View) -> None:
+    async def _carry_out(self, outcome: Outcome, view: View, patience_seconds: float) -> None:
         task = asyncio.create_task(self._effects.of(outcome.decision, outcome.pod, outcome.governed, view))
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        await asyncio.wait({task}, timeout=EFFECT_SECONDS)
+        await asyncio.wait({task}, timeout=max(0.0, patience_seconds))
 
     def _lock(self, workload: Workload) -> asyncio.Lock:
         lock = self._locks.setdefault(workload, asyncio.Lock())
