@@ -15,7 +15,10 @@ from lastcall_operator.cluster.resources import (
     STATEFUL_SETS,
     STREAM_PROXIES,
 )
+from lastcall_operator.controller.agreement import newest, write
 from lastcall_operator.controller.registry import handlers, registry
+from lastcall_operator.removal.reservations import Reserved, Span
+from lastcall_operator.status.rollouts import stamp
 from lastcall_operator.testing import deployment, drain_policy, replica_set, stateful_set
 from tests.controller.test_process import stream_proxy
 from tests.controller.world import World, condition, world
@@ -58,6 +61,41 @@ async def test_at_rest_nothing_is_written() -> None:
         for _ in range(3):
             await it.policy()
         assert it.writes() == written
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [(None, False), (Reserved.WANTED, False), (Reserved.HELD, True)],
+    ids=["nobody asks", "its controller did", "an evictor may"],
+)
+async def test_at_rest_a_hold_lasts_only_as_long_as_somebody_may_ask(kind: Any, stays: bool) -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.add_pod("chat-a", 3, annotations={names.HELD_SINCE: stamp(it.now() - 5)})
+        it.add_pod("chat-b", 3)
+        if kind is not None:
+            it.reserve({("uid-chat-a", kind): Span(it.now() - 5, it.now() + 1000)})
+        assert await it.policy() == 5.0, "nothing moves"
+        it.ahead_seconds += 11
+        await it.policy()
+        assert (names.HELD_SINCE in it.annotations("chat-a")) is stays
+        await it.policy()
+        assert it.reserved() == ({("uid-chat-a", kind)} if stays else set())
+        assert "Held" not in it.said()
+
+
+async def test_a_controller_that_may_not_write_reservations_goes_on() -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.add_pod("chat-a")
+        it.reserve({("uid-chat-a", Reserved.WANTED): Span(it.now(), it.now() + 1000)})
+        it.cluster.denied.add(("PATCH", "drainpolicies"))
+        agreement = await newest(it.controller.writes.api, it.cluster.get(DRAIN_POLICIES, "default", "chat"), it.now())
+        assert await write(it.controller.writes.api, agreement, {})
+        it.cluster.denied.clear()
+        it.reserve({})
+        assert not await write(it.controller.writes.api, agreement, {}), "somebody else has written meanwhile"
+        assert await write(it.controller.writes.api, agreement, agreement.reservations), "nothing to write"
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """A controller's reconcilers with real HTTP on both sides; the indexes are what the API server has at the moment."""
 
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from lastcall_operator.api import names
+from lastcall_operator.cluster.api import Api
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import (
     DEPLOYMENTS,
@@ -20,13 +23,20 @@ from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.controller.cache import Cache, object_keys, pod_keys, workload_keys
 from lastcall_operator.controller.process import Controller
 from lastcall_operator.controller.traces import Traces
+from lastcall_operator.removal.reservations import Reservations, Reserved, parse, render
 from lastcall_operator.status.records import pod_record, service_record, workload_record
 from lastcall_operator.testing import FakeCluster, FakeSidecars, pod
 
 
 class World:
-    def __init__(self, cluster: FakeCluster, sidecars: FakeSidecars, controller: Controller) -> None:
-        self.cluster, self.sidecars, self.controller = cluster, sidecars, controller
+    def __init__(self, cluster: FakeCluster, sidecars: FakeSidecars, api: Api, asked: Sidecars) -> None:
+        self.cluster, self.sidecars = cluster, sidecars
+        self.ahead_seconds = 0.0
+        key = DrainKey(api, "default", "lastcall-drain-key")
+        self.controller = Controller(api, asked, key, Traces(), clock=self.now)
+
+    def now(self) -> float:
+        return time.time() + self.ahead_seconds
 
     def look(self) -> None:
         """What the watches would have told by now."""
@@ -53,6 +63,19 @@ class World:
     async def proxy(self, name: str = "chat") -> float | None:
         self.look()
         return await self.controller.proxies._step(("default", name))
+
+    def annotations(self, name: str) -> dict[str, str]:
+        return dict(self.cluster.get(PODS, "default", name)["metadata"]["annotations"])
+
+    def reserve(self, spans: Reservations, policy: str = "chat") -> None:
+        """As the webhook does."""
+        found = self.cluster.get(DRAIN_POLICIES, "default", policy)
+        found["metadata"].setdefault("annotations", {})[names.RESERVATIONS] = render(spans)
+        self.cluster.put(DRAIN_POLICIES, found)
+
+    def reserved(self, policy: str = "chat") -> set[tuple[str, Reserved]]:
+        annotations = self.cluster.get(DRAIN_POLICIES, "default", policy)["metadata"].get("annotations") or {}
+        return set(parse(annotations.get(names.RESERVATIONS), self.now()))
 
     def add_pod(self, name: str, in_flight: int = 0, **changes: Any) -> Any:
         labels = changes.pop("labels", {})
@@ -87,5 +110,4 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 @asynccontextmanager
 async def world() -> AsyncIterator[World]:
     async with FakeCluster() as cluster, FakeSidecars() as sidecars, cluster.connect() as api, Sidecars() as asked:
-        key = DrainKey(api, "default", "lastcall-drain-key")
-        yield World(cluster, sidecars, Controller(api, asked, key, Traces()))
+        yield World(cluster, sidecars, api, asked)

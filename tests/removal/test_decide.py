@@ -181,6 +181,19 @@ BLOCKED = (pod("b", 0), terminating("t", 1))
         pytest.param({"held_since": NOW - 99}, None, id="not yet"),
         pytest.param({"held_since": None}, None, id="never held"),
         pytest.param({"held_since": NOW + 5}, None, id="held since the future"),
+        pytest.param(
+            {"reserved_since": NOW - 100}, "held for 100 s, with 9 streams in flight", id="remembered, and not marked"
+        ),
+        pytest.param(
+            {"held_since": NOW - 1, "reserved_since": NOW - 100},
+            "held for 100 s, with 9 streams in flight",
+            id="marked later than remembered",
+        ),
+        pytest.param(
+            {"held_since": NOW + 5, "reserved_since": NOW - 99},
+            None,
+            id="marked in the future, remembered since",
+        ),
         pytest.param({"allow_removal": True}, "its annotation allows it", id="a person's word"),
     ],
 )
@@ -189,23 +202,39 @@ def test_nothing_is_held_for_ever(ask, values, expected):
     if expected is None:
         assert isinstance(decision, Refuse)
     else:
-        assert decision == Allow(expected, notable=True)
+        assert decision == Allow(expected, notable=True, owed=True)
 
 
 @pytest.mark.parametrize(
-    ("held", "marked"),
+    ("held", "reserved", "since", "marked"),
     [
-        pytest.param(None, "uid-a", id="the first time"),
-        pytest.param(NOW - 1, None, id="marked already"),
-        pytest.param(NOW, None, id="marked just now"),
-        pytest.param(NOW + 1, "uid-a", id="marked by a clock that is ahead"),
+        pytest.param(None, None, NOW, True, id="the first time"),
+        pytest.param(NOW - 1, None, NOW - 1, False, id="marked already"),
+        pytest.param(NOW, None, NOW, False, id="marked just now"),
+        pytest.param(NOW + 1, None, NOW, True, id="marked by a clock that is ahead"),
+        pytest.param(None, NOW - 7, NOW - 7, True, id="remembered, and its mark was lost"),
+        pytest.param(NOW - 3, NOW - 7, NOW - 7, False, id="remembered for longer"),
     ],
 )
 @pytest.mark.parametrize("ask", [replica_set("a"), stateful_set("a"), eviction("a")], ids=["set", "stateful", "evict"])
-def test_who_is_refused_is_marked_once(ask, held, marked):
-    decision = judge(ask, snapshot(pod("a", 9, held_since=held), *BLOCKED), max_draining=1)
+def test_who_is_refused_is_marked_with_the_first_time(ask, held, reserved, since, marked):
+    victim = pod("a", 9, held_since=held, reserved_since=reserved)
+    decision = judge(ask, snapshot(victim, *BLOCKED), max_draining=1)
     assert isinstance(decision, Refuse)
-    assert decision.hold == marked
+    assert (decision.since, decision.mark) == (since, marked)
+
+
+@pytest.mark.parametrize(
+    ("ask", "reserve"),
+    [(replica_set("a"), True), (stateful_set("a"), True), (eviction("a"), False)],
+    ids=["set", "stateful", "eviction"],
+)
+@pytest.mark.parametrize("values", [{}, {"allow_removal": True}], ids=["idle", "a person's word"])
+def test_an_eviction_that_a_budget_refuses_next_counts_for_nothing(ask, reserve, values):
+    for evictable, counts in ((True, True), (False, reserve)):
+        decision = judge(ask, snapshot(pod("a", 0, evictable=evictable, **values)))
+        assert isinstance(decision, Allow)
+        assert decision.reserve is counts
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ def finishing(snap):
 
 def overridden(view, policy):
     """Whether a person or the deadline has spoken."""
-    since = view.held_since
-    return view.allow_removal or (since is not None and since + policy.hold_deadline_seconds <= NOW)
+    since = [each for each in (view.held_since, view.reserved_since) if each is not None and each <= NOW]
+    return view.allow_removal or any(each + policy.hold_deadline_seconds <= NOW for each in since)
 
 
 @given(st.data(), snapshots(), policies())
@@ -45,9 +45,9 @@ def test_a_dry_run_gets_the_same_answer_without_effects(data, snap, policy):
     real = decide(replace(removal, dry_run=False), snap, policy, NOW)
     assert (type(dry), dry.why) == (type(real), real.why)
     if isinstance(dry, Allow):
-        assert (dry.reserve, dry.notable) == (False, False)
+        assert (dry.reserve, dry.notable, dry.owed) == (False, False, False)
     else:
-        assert (dry.costs, dry.lease, dry.hold) == ({}, None, None)
+        assert (dry.costs, dry.lease, dry.since, dry.mark) == ({}, None, None, False)
 
 
 @given(st.data(), snapshots(), policies())
@@ -55,7 +55,8 @@ def test_a_deadline_and_a_persons_word_end_every_refusal(data, snap, policy):
     removal = data.draw(removals(snap))
     late = replace(of(snap, removal.pod), held_since=NOW - policy.hold_deadline_seconds)
     others = tuple(view for view in snap.pods if view.uid != late.uid)
-    for view in (late, replace(late, held_since=None, allow_removal=True)):
+    remembered = replace(late, held_since=None, reserved_since=late.held_since)
+    for view in (late, remembered, replace(late, held_since=None, allow_removal=True)):
         assert not refused(removal, replace(snap, pods=(view, *others)), policy, NOW)
 
 
@@ -64,9 +65,10 @@ def test_whoever_is_refused_has_a_deadline(data, snap, policy):
     removal = replace(data.draw(removals(snap)), dry_run=False)
     decision = decide(removal, snap, policy, NOW)
     if isinstance(decision, Refuse):
-        since = NOW if decision.hold is not None else of(snap, removal.pod).held_since
-        assert since is not None
-        assert since <= NOW
+        marked = of(snap, removal.pod).held_since
+        assert decision.since is not None
+        assert decision.since <= NOW
+        assert decision.mark or (marked is not None and decision.since <= marked <= NOW)
 
 
 @given(st.data(), snapshots(), policies())
@@ -114,6 +116,8 @@ def test_removals_asked_at_the_same_time_never_exceed_max_draining(views, policy
         cut = removal.kind is Kind.EVICTION and policy.evictions is Evictions.ALLOW
         if counts and not overridden(view, policy) and view.load is not Load.UNKNOWN and not cut:
             assert policy.max_draining is None or len(finishing(snap)) < policy.max_draining
+        # what a budget is about to refuse comes to nothing; everything else counts from now on
+        assert decision.reserve or not view.sidecar or (removal.kind is Kind.EVICTION and not view.evictable)
         pods[uid] = replace(view, terminating=view.terminating or decision.reserve)
 
 

@@ -46,8 +46,8 @@ class World:
             return
         for other, cost in decision.costs.items():
             self._change(other, cost=cost, cost_written=cost)
-        if decision.hold is not None:
-            self._change(decision.hold, held_since=self.now)
+        if decision.mark:
+            self._change(uid, held_since=decision.since)
 
     def second(self):
         """The controller asks, a few times; then streams come and go, and pods end."""

@@ -1,41 +1,107 @@
 """Marks come off when nobody wants the pod any more, and only ours do."""
 
+import itertools
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lastcall_operator.api import names
-from lastcall_operator.status.marks import ask_again, clean
+from lastcall_operator.removal import Allow, Kind, Policy, Removal, Snapshot, decide
+from lastcall_operator.removal.reservations import (
+    LIMIT,
+    REMEMBER_SECONDS,
+    REPEAT_SECONDS,
+    Reserved,
+    Span,
+    after,
+    at_rest,
+    held_since,
+    parse,
+    render,
+)
+from lastcall_operator.status.marks import ask_again, clean, strip
+from tests.removal import views
 from tests.status.scenes import NOW, pod, reading
 
 COST = {names.COST_WRITTEN: None, names.DELETION_COST: None}
+UNHELD = {names.HELD_SINCE: None}
 
 
 @pytest.mark.parametrize(
-    ("changes", "rested", "theirs", "expected"),
+    ("changes", "rested", "remembered", "expected"),
     [
-        pytest.param({}, 60, False, None, id="unmarked"),
-        pytest.param({"cost": "3", "cost_written": "3"}, 60, False, COST, id="our-cost"),
-        pytest.param({"cost": "3", "cost_written": "3"}, 5, False, None, id="too-soon"),
-        pytest.param({"cost": "4", "cost_written": "3"}, 60, False, {names.COST_WRITTEN: None}, id="another-writer"),
-        pytest.param({"cost": "4"}, 60, False, None, id="not-ours-at-all"),
-        pytest.param({"cost": "3", "cost_written": "3", "deleted": NOW}, 60, False, None, id="leaving"),
-        pytest.param({"held_since": NOW - 50}, 60, True, {names.HELD_SINCE: None}, id="its-controllers-hold"),
-        pytest.param({"held_since": NOW - 50}, 60, False, None, id="an-evictions-hold"),
-        pytest.param({"held_since": NOW - 401}, 60, False, {names.HELD_SINCE: None}, id="forgotten"),
-        pytest.param({"asked_again": NOW}, 60, False, {names.ASK_AGAIN: None}, id="touched"),
-        pytest.param({"asked_again": NOW, "held_since": NOW}, 60, False, None, id="touched-and-held"),
+        pytest.param({}, 60, None, None, id="unmarked"),
+        pytest.param({"cost": "3", "cost_written": "3"}, 60, None, COST, id="our-cost"),
+        pytest.param({"cost": "3", "cost_written": "3"}, 5, None, None, id="too-soon"),
+        pytest.param({"cost": "4", "cost_written": "3"}, 60, None, {names.COST_WRITTEN: None}, id="another-writer"),
+        pytest.param({"cost": "4"}, 60, None, None, id="not-ours-at-all"),
+        pytest.param({"cost": "3", "cost_written": "3", "deleted": NOW}, 60, None, None, id="leaving"),
+        pytest.param({"rollout_since": NOW}, 60, Reserved.HELD, {names.ROLLOUT_SINCE: None}, id="a-rollouts"),
+        pytest.param({"held_since": NOW - 50}, 60, None, UNHELD, id="nobody-asks-any-more"),
+        pytest.param({"held_since": NOW - 50}, 60, Reserved.WANTED, UNHELD, id="its-controllers-hold"),
+        pytest.param({"held_since": NOW - 50}, 60, Reserved.HELD, None, id="an-evictions-hold"),
+        pytest.param({"asked_again": NOW}, 60, None, {names.ASK_AGAIN: None}, id="touched"),
+        pytest.param({"asked_again": NOW}, 60, Reserved.HELD, {names.ASK_AGAIN: None}, id="touched-not-held"),
+        pytest.param({"asked_again": NOW, "held_since": NOW}, 60, Reserved.HELD, None, id="touched-and-held"),
         pytest.param(
-            {"asked_again": NOW, "held_since": NOW}, 60, True, {names.HELD_SINCE: None, names.ASK_AGAIN: None}, id="all"
+            {"asked_again": NOW, "held_since": NOW}, 60, None, {names.HELD_SINCE: None, names.ASK_AGAIN: None}, id="all"
         ),
     ],
 )
-def test_marks_at_rest(changes: dict[str, Any], rested: float, theirs: bool, expected: Any) -> None:
+def test_marks_at_rest(changes: dict[str, Any], rested: float, remembered: Reserved | None, expected: Any) -> None:
     each = pod(**changes)
-    found = clean(
-        [each], NOW, rested_seconds=rested, deadline_seconds=100, theirs=frozenset({each.uid} if theirs else ())
-    )
+    known = {} if remembered is None else {(each.uid, remembered): Span(NOW - 50, NOW + 50)}
+    found = clean([each], known, rested_seconds=rested)
     assert [touch.annotations for touch in found] == ([] if expected is None else [expected])
+
+
+def test_holds_of_which_more_are_there_than_can_be_remembered_stay() -> None:
+    crowd = {(f"uid-{number}", Reserved.HELD): Span(1.0, NOW) for number in range(LIMIT)}
+    assert clean([pod(held_since=1.0)], crowd, rested_seconds=60) == []
+
+
+def test_of_a_pod_under_no_policy_everything_of_ours_is_taken_off() -> None:
+    marked = pod(held_since=1.0, rollout_since=1.0, asked_again=1.0, cost="3", cost_written="3")
+    (touch,) = strip([marked, pod("other"), pod("going", held_since=1.0, deleted=NOW)])
+    assert touch.pod == "chat-0"
+    assert touch.annotations == dict.fromkeys([*names.POD_MARKS, names.DELETION_COST])
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.floats(60, REMEMBER_SECONDS - REPEAT_SECONDS - 1), min_size=1, max_size=5),
+    st.sampled_from([(Kind.EVICTION,), tuple(Kind)]).flatmap(
+        lambda any_of: st.lists(st.sampled_from(any_of), min_size=1)
+    ),
+    st.lists(st.booleans(), min_size=1, max_size=5),
+    st.floats(1, 4000),
+)
+def test_nothing_is_refused_for_ever_whoever_asks_and_whatever_becomes_of_the_marks(
+    gaps: list[float], kinds: list[Kind], written: list[bool], deadline: float
+) -> None:
+    """Marks may be forbidden, and a workload that nobody but evictors wants a pod of is at rest all the time."""
+    policy = Policy(max_draining=1, hold_deadline_seconds=deadline)
+    mark, text, now = None, "", views.NOW
+    steps = zip(itertools.cycle(gaps), itertools.cycle(kinds), itertools.cycle(written), strict=False)
+    for gap, kind, may_write in steps:
+        known = parse(text, now)
+        victim = views.pod("a", 9, held_since=mark, reserved_since=held_since(known, "uid-a"))
+        removal = Removal(kind, "uid-a", grace_seconds=30.0)
+        decision = decide(removal, Snapshot((victim, views.terminating("t", 1))), policy, now)
+        if isinstance(decision, Allow):
+            return
+        assert now < views.NOW + deadline, "its deadline began anew"
+        text = render(after(known, removal, decision, now))
+        if decision.mark and may_write:
+            mark = decision.since
+        now += gap
+        if set(kinds) == {Kind.EVICTION}:
+            known = at_rest(parse(text, now))
+            text = render(known)
+            touches = clean([pod("a", uid="uid-a", held_since=mark)], known, rested_seconds=60)
+            mark = None if any(names.HELD_SINCE in each.annotations for each in touches) else mark
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_policy_without_effect_says_nothing_of_pods() -> None:
         pytest.param({}, False, True, id="rest"),
         pytest.param({"revision": "new"}, True, False, id="rollout"),
         pytest.param({"pods": (pod(deleted=NOW),)}, True, False, id="leaving"),
-        pytest.param({"pods": (pod(held_since=NOW),)}, True, True, id="held"),
+        pytest.param({"pods": (pod(held_since=NOW),)}, False, True, id="an eviction is held"),
         pytest.param({"workload": workload(ready_replicas=0)}, False, False, id="not-ready"),
         pytest.param({"workload": workload(observed=False)}, True, False, id="not-observed"),
         pytest.param({"workload": None}, False, False, id="no-workload"),

@@ -44,6 +44,39 @@ async def test_every_fault_allows_in_time(break_it):
         assert len(await faults(stage)) == 1
 
 
+@pytest.mark.parametrize(
+    "review",
+    [pod_deletion_review, lambda pod: eviction_review(pod, grace_seconds=1)],
+    ids=["its controller", "an eviction"],
+)
+async def test_a_pod_that_cannot_be_marked_is_not_held_for_ever(review):
+    async with staged() as stage:
+        stage.policy(holdDeadlineSeconds=1)
+        stage.workload(a=5, b=0)
+        stage.cluster.denied.add(("PATCH", "pods"))
+        assert not (await stage.removal(review(stage.get_pod("a"))))["allowed"]
+        assert "lastcall.dev/held-since" not in stage.annotations("a")
+        await asyncio.sleep(1.1)
+        assert (await stage.removal(review(stage.get_pod("a"))))["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("annotations", "allowed"), [({}, False), ({"lastcall.dev/allow-removal": "true"}, True)], ids=["busy", "owed"]
+)
+async def test_a_policy_that_keeps_changing_neither_hides_a_refusal_nor_keeps_what_is_owed(annotations, allowed):
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5)
+        stage.pod("b", 0, annotations=annotations)
+        stage.pod("c", 7, annotations=annotations)
+        stage.cluster.conflicts = True
+        answer = await stage.removal(pod_deletion_review(stage.get_pod("c")))
+        assert answer["allowed"] is allowed
+        if not allowed:
+            assert "b goes first" in answer["status"]["message"]
+            assert "lastcall.dev/held-since" in stage.annotations("c")
+
+
 async def test_sidecars_that_hang_are_busy_and_the_answer_is_in_time():
     async with staged() as stage:
         stage.policy(maxDraining=1)

@@ -58,7 +58,7 @@ async def test_a_busier_victim_is_refused_with_costs_and_the_idlest_may_go(stage
     assert stage.events() == {("Pod", "a", "RemovalRefused"), ("DrainPolicy", "chat", "RemovalRefused")}
     answer = await stage.removal(pod_deletion_review(stage.get_pod("b")))
     assert answer["allowed"]
-    assert reservations(stage) == {"uid-b": {"removal"}}
+    assert reservations(stage) == {"uid-a": {"wanted"}, "uid-b": {"removal"}}
 
 
 async def test_while_enough_are_finishing_a_busy_one_waits(stage):
@@ -87,6 +87,40 @@ async def test_an_eviction_with_enough_grace_may_go(stage):
     stage.policy()
     stage.workload(a=3, b=0)
     assert (await stage.removal(eviction_review(stage.get_pod("a"))))["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("ready", "status", "reserved"),
+    [
+        pytest.param(True, {"disruptionsAllowed": 1}, True, id="it lets one go"),
+        pytest.param(
+            True, {"disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 2}, False, id="it lets none"
+        ),
+        pytest.param(False, {"disruptionsAllowed": 0, "currentHealthy": 2, "desiredHealthy": 2}, True, id="unready"),
+        pytest.param(False, {"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 2}, False, id="too few"),
+        pytest.param(False, {}, False, id="unready, and nothing known"),
+    ],
+)
+async def test_an_eviction_that_a_budget_is_about_to_refuse_holds_up_nobody(stage, ready, status, reserved):
+    stage.policy(maxDraining=1)
+    stage.workload(b=3)
+    stage.pod("a", 3, ready=ready)
+    budget = {"spec": {"selector": {"matchLabels": {"app": "chat"}}}, "status": status}
+    stage.cluster.put(DISRUPTION_BUDGETS, {"metadata": {"name": "b", "namespace": "default"}, **budget})
+    for _ in range(2):
+        assert (await stage.removal(eviction_review(stage.get_pod("a"))))["allowed"]
+    assert reservations(stage) == ({"uid-a": {"removal"}} if reserved else {})
+    assert (await stage.removal(pod_deletion_review(stage.get_pod("b"))))["allowed"] is not reserved
+
+
+async def test_an_unready_pod_whose_budget_always_lets_it_go_counts(stage):
+    stage.policy(maxDraining=1)
+    stage.workload(b=3)
+    stage.pod("a", 3, ready=False)
+    spec = {"selector": {"matchLabels": {"app": "chat"}}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    stage.cluster.put(DISRUPTION_BUDGETS, {"metadata": {"name": "b", "namespace": "default"}, "spec": spec})
+    assert (await stage.removal(eviction_review(stage.get_pod("a"))))["allowed"]
+    assert reservations(stage) == {"uid-a": {"removal"}}
 
 
 async def test_an_eviction_that_would_cut_streams_is_refused_and_leased(stage):

@@ -27,6 +27,8 @@ NOTES = f"{GROUP}/notes"
 
 #: Annotations of pods, written while they are asked to go.
 HELD_SINCE = f"{GROUP}/held-since"
+#: Since when a StatefulSet's rollout (`OnDelete`) has waited for the pod to drain: written by the controller alone.
+ROLLOUT_SINCE = f"{GROUP}/rollout-since"
 #: A person's word that the pod may go whatever it carries.
 ALLOW_REMOVAL = f"{GROUP}/allow-removal"
 #: Touched (RFC 3339) so that the ReplicaSet controller asks again at once.
@@ -34,9 +36,12 @@ ASK_AGAIN = f"{GROUP}/ask-again"
 #: The cost that we wrote last: another value in DELETION_COST is somebody else's.
 COST_WRITTEN = f"{GROUP}/deletion-cost-written"
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
+#: All that we write on pods and that means nothing without us; DELETION_COST is ours only if we wrote it last.
+POD_MARKS = (HELD_SINCE, ROLLOUT_SINCE, ASK_AGAIN, COST_WRITTEN)
 
-#: Annotation of a DrainPolicy: what the webhook has just allowed or leased, as JSON {pod uid: {kind, until}}; what two
-#: webhooks agree through, because the API server shows a deletion only after both have answered.
+#: Annotation of a DrainPolicy: what has just been allowed, leased or refused, as JSON
+#: {pod uid: {kind: [since, until]}}; what two webhooks and the controller agree through, because the API server shows a
+#: deletion only after both have answered.
 RESERVATIONS = f"{GROUP}/reservations"
 
 #: The key in the ConfigMap of a StreamProxy, and where pods have it.

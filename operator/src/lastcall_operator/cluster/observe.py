@@ -18,7 +18,7 @@ from lastcall_operator.api.gauge import Gauge
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import StreamProxy, parse_stream_proxy
 from lastcall_operator.removal.model import Evictions, Pod, Policy, Snapshot
-from lastcall_operator.removal.reservations import Reservations, Reserved, of_kind
+from lastcall_operator.removal.reservations import Reservations, Reserved, held_since, of_kind
 from lastcall_operator.rollout.ordering import Order
 
 from . import reading
@@ -72,6 +72,8 @@ class View:
     min_available: int
     needed_seconds: dict[str, float]
     misses: dict[str, int]
+    #: UIDs of the pods whose PodDisruptionBudgets let no eviction through now
+    budgeted: frozenset[str]
     #: `pods` as decisions see them: read once for all that share the view
     _read: dict[str, Pod] = field(default_factory=dict)
 
@@ -85,7 +87,8 @@ class View:
         """A pod as decisions see it."""
         if uid not in self._read:
             raw, gauge = self.pods[uid], self.gauges.get(uid)
-            self._read[uid] = reading.read_pod(raw, gauge, self.misses[uid], self.needed_seconds[uid])
+            pod = reading.read_pod(raw, gauge, self.misses[uid], self.needed_seconds[uid])
+            self._read[uid] = replace(pod, evictable=uid not in self.budgeted)
         return self._read[uid]
 
     def target_of(self, uid: str) -> Target | None:
@@ -162,9 +165,14 @@ class Observer:
         leaving, leased = of_kind(reservations, Reserved.REMOVAL), of_kind(reservations, Reserved.LEASE)
         pods = []
         for uid in view.pods:
-            pod = view.read(uid)
-            if uid in leaving or uid in leased:
-                pod = replace(pod, terminating=pod.terminating or uid in leaving, leased=pod.leased or uid in leased)
+            pod, since = view.read(uid), held_since(reservations, uid)
+            if uid in leaving or uid in leased or since is not None:
+                pod = replace(
+                    pod,
+                    terminating=pod.terminating or uid in leaving,
+                    leased=pod.leased or uid in leased,
+                    reserved_since=since,
+                )
             pods.append(pod)
         return Snapshot(tuple(pods), view.min_available)
 
@@ -201,7 +209,8 @@ class Observer:
         gauges = await self._sidecars.poll(targets, POLL_SECONDS)
         needed = {uid: needed_seconds(pod, proxies) for uid, pod in mine.items()}
         misses = {uid: self._sidecars.misses(uid) for uid in mine}
-        return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed, misses)
+        budgeted = frozenset(uid for uid, pod in mine.items() if not reading.evictable(budgets, pod))
+        return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed, misses, budgeted)
 
     async def _owners(self, workload: Workload, target: Object, query: str) -> frozenset[str]:
         """UIDs of what owns the pods themselves: all ReplicaSets of a Deployment, or the target."""

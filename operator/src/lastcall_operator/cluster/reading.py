@@ -79,11 +79,28 @@ def min_available(budgets: Iterable[Object], pods: Iterable[Object]) -> int:
     labels: list[Mapping[str, str]] = [pod["metadata"].get("labels") or {} for pod in pods]
     return max(
         (
-            int((budget.get("status") or {}).get("desiredHealthy") or 0)
+            _counted(budget, "desiredHealthy")
             for budget in budgets
             if any(selects(budget["spec"].get("selector"), each) for each in labels)
         ),
         default=0,
+    )
+
+
+def evictable(budgets: Iterable[Object], pod: Object) -> bool:
+    """Whether the PodDisruptionBudgets of a pod let it be evicted now, as the API server judges it after us.
+
+    A pod that is not ready takes nothing from its budget, unless too few others are healthy.
+    """
+    labels: Mapping[str, str] = pod["metadata"].get("labels") or {}
+    mine = [budget for budget in budgets if selects(budget["spec"].get("selector"), labels)]
+    if is_ready(pod):
+        return all(_counted(budget, "disruptionsAllowed") > 0 for budget in mine)
+    return all(
+        budget["spec"].get("unhealthyPodEvictionPolicy") == "AlwaysAllow"
+        or _counted(budget, "disruptionsAllowed") > 0
+        or _counted(budget, "currentHealthy") >= _counted(budget, "desiredHealthy") > 0
+        for budget in mine
     )
 
 
@@ -101,6 +118,10 @@ def seconds(text: str | None) -> float | None:
 def timestamp(now: float) -> str:
     """Seconds since the epoch, as the API writes times."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _counted(budget: Object, what: str) -> int:
+    return int((budget.get("status") or {}).get(what) or 0)
 
 
 def _integer(text: str | None) -> int | None:

@@ -1,15 +1,16 @@
 """One DrainPolicy, looked at anew: what its workload's pods carry, what is told of it, which marks come off."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_policy
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.cluster.events import About
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
+from lastcall_operator.removal import reservations
 from lastcall_operator.rollout import DrainPolicy, Order
-from lastcall_operator.status.marks import ask_again, clean
+from lastcall_operator.status.marks import REST_SECONDS, ask_again, clean
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.outcomes import Track
 from lastcall_operator.status.policies import PolicyView, at_rest, conditions, moves, rows, scale, unreachable
@@ -18,6 +19,7 @@ from lastcall_operator.status.records import Pod, Workload, seconds
 from lastcall_operator.status.rollouts import Scene, roll_up, stamp
 from lastcall_operator.status.told import Happened, Told, risen
 
+from .agreement import Agreement, write
 from .cache import Cache, Object
 from .drains import Drains, PolicyKey
 from .gauges import Gauges
@@ -40,8 +42,6 @@ class _Memory:
 
     rested_since: float | None = None
     going: frozenset[str] = frozenset()
-    #: UIDs of pods that the workload's own controller asked for
-    theirs: set[str] = field(default_factory=set)
 
 
 class Policies:
@@ -91,7 +91,7 @@ class Policies:
             rolling = await self._on_delete.step(workload, _planned(policy, workload))
         values, happened = self._roll_up(key, obj, view, readings)
         await self._write(obj, view, values, float(policy.spec.poll_seconds), happened)
-        await self._marks(policy, view, memory)
+        await self._marks(policy, obj, view, memory)
         self._metrics.pods(key, scale(view))
         return FAST_SECONDS if rolling or moves(view) else float(policy.spec.poll_seconds)
 
@@ -160,24 +160,19 @@ class Policies:
         found = await self._writes.network_policies(namespace)
         return likely(found, pods[0].labels, {pod.port for pod in pods})
 
-    async def _marks(self, policy: DrainPolicyObject, view: PolicyView, memory: _Memory) -> None:
-        now, deadline = self._writes.clock(), float(policy.spec.hold_deadline_seconds)
-        workload = view.workload
+    async def _marks(self, policy: DrainPolicyObject, obj: Object, view: PolicyView, memory: _Memory) -> None:
+        now, workload = self._writes.clock(), view.workload
         if workload is None:
             return
-        going = frozenset(pod.uid for pod in view.pods if pod.deleted is not None)
         if not at_rest(view):
             memory.rested_since = None
-            if _surplus(view, workload):
-                memory.theirs |= {pod.uid for pod in view.pods if pod.held_since is not None}
         elif memory.rested_since is None:
             memory.rested_since = now
-        gone = memory.going - {pod.uid for pod in view.pods}
-        memory.going, memory.theirs = going, memory.theirs & {pod.uid for pod in view.pods}
         rested = 0.0 if memory.rested_since is None else now - memory.rested_since
-        touches = clean(
-            view.pods, now, rested_seconds=rested, deadline_seconds=deadline, theirs=frozenset(memory.theirs)
-        )
+        agreement = Agreement.of(obj, now)
+        touches = clean(view.pods, agreement.reservations, rested_seconds=rested)
+        gone = memory.going - {pod.uid for pod in view.pods}
+        memory.going = frozenset(pod.uid for pod in view.pods if pod.deleted is not None)
         # Who evicts asks again by itself: only a workload that wants to lose pods has a controller to wake.
         if not workload.on_delete and _surplus(view, workload):
             touches += ask_again(
@@ -187,9 +182,11 @@ class Policies:
                 stamp(now),
                 freed=bool(gone),
                 max_draining=policy.spec.busy_limit(workload.replicas),
-                deadline_seconds=deadline,
+                deadline_seconds=float(policy.spec.hold_deadline_seconds),
             )
         await self._writes.touch(policy.namespace, touches)
+        if rested >= REST_SECONDS:
+            await write(self._writes.api, agreement, reservations.at_rest(agreement.reservations))
 
 
 def older(policy: DrainPolicyObject, others: Iterable[Object]) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -40,10 +41,19 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104
 class Controller:
     """The reconcilers, wired. `clock`: seconds since the epoch."""
 
-    def __init__(self, api: Api, sidecars: Poller, key: DrainKey | None, traces: Traces, *, pod_name: str = "") -> None:
+    def __init__(
+        self,
+        api: Api,
+        sidecars: Poller,
+        key: DrainKey | None,
+        traces: Traces,
+        *,
+        pod_name: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._cache = Cache()
         self.metrics = Metrics()
-        writes = Writes(api, Events(api, time.time, instance=pod_name), time.time)
+        self.writes = writes = Writes(api, Events(api, clock, instance=pod_name), clock)
         gauges = Gauges(sidecars, time.monotonic)
         self.drains = Drains(self.cache, gauges, sidecars, key, writes, traces, self.metrics, self._wake_policy)
         on_delete = OnDelete(gauges, sidecars, key, writes)

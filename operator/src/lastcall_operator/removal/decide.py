@@ -6,7 +6,7 @@ allowed a moment ago is in the snapshot, because a reservation makes its pod cou
 
 Whoever is refused asks again: the ReplicaSet and StatefulSet controllers by themselves (after 10 ms, doubling, and at
 once when a pod of theirs is touched), `kubectl drain` every 5 s. Each refusal is bounded by the hold deadline, which
-counts from an annotation on the pod.
+counts from a mark on the pod, or from the policy's reservations, whichever says that it began earlier.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -54,6 +54,15 @@ class _Case:
         return [pod for pod in self.snapshot.pods if not self._is(pod)]
 
     @property
+    def held_since(self) -> float | None:
+        """Since when its removal has been refused; None when it has not been.
+
+        A time in the future (another clock, a slip of somebody's hand) would hold the pod for longer than the deadline.
+        """
+        said = (self.victim.held_since, self.victim.reserved_since)
+        return min((since for since in said if since is not None and since <= self.now), default=None)
+
+    @property
     def foreign_costs(self) -> bool:
         """Whether somebody else writes costs among which the ReplicaSet controller chooses."""
         return any(costs.foreign(pod) for pod in (self.victim, *self.siblings))
@@ -72,20 +81,20 @@ def decide(removal: Removal, snapshot: Snapshot, policy: Policy, now: float) -> 
     case = _Case(victim, removal, snapshot, policy, now)
     opinions = (rule(case) for rule in _RULES[removal.kind])
     decision = next((opinion for opinion in opinions if opinion is not None), Allow("nothing speaks against it"))
-    return _without_effects(decision) if removal.dry_run else _marked(decision, victim, now)
+    return _without_effects(decision) if removal.dry_run else _with_effects(decision, case)
 
 
 def _by_word(case: _Case) -> Decision | None:
     """A person said that it may go, whatever it carries."""
-    return Allow("its annotation allows it", notable=True) if case.victim.allow_removal else None
+    return Allow("its annotation allows it", notable=True, owed=True) if case.victim.allow_removal else None
 
 
 def _past_deadline(case: _Case) -> Decision | None:
     """It was refused for as long as the policy allows."""
-    since, limit = case.victim.held_since, case.policy.hold_deadline_seconds
+    since, limit = case.held_since, case.policy.hold_deadline_seconds
     if since is None or case.now < since + limit:
         return None
-    return Allow(f"held for {limit:.0f} s, with {_load(case.victim)}", notable=True)
+    return Allow(f"held for {limit:.0f} s, with {_load(case.victim)}", notable=True, owed=True)
 
 
 def _going_already(case: _Case) -> Decision | None:
@@ -178,19 +187,21 @@ _RULES: Final[Mapping[Kind, tuple[_Rule, ...]]] = {
 }
 
 
-def _marked(decision: Decision, victim: Pod, now: float) -> Decision:
-    """Add what every decision of its kind carries: the mark of a hold, or that a hold is over."""
+def _with_effects(decision: Decision, case: _Case) -> Decision:
+    """Add what every decision of its kind carries: since when the pod is held, or that a hold is over."""
+    victim, since = case.victim, case.held_since
     if isinstance(decision, Allow):
-        return replace(decision, notable=decision.notable or victim.held_since is not None)
-    # a mark from the future (another clock, a slip of somebody's hand) would hold the pod for longer than the deadline
-    unmarked = victim.held_since is None or victim.held_since > now
-    return replace(decision, hold=victim.uid if unmarked else None)
+        # An eviction that a budget is about to refuse takes nothing away: it must not hold up others.
+        comes = case.removal.kind is not Kind.EVICTION or victim.evictable
+        return replace(decision, notable=decision.notable or since is not None, reserve=decision.reserve and comes)
+    marked = victim.held_since is not None and victim.held_since <= case.now
+    return replace(decision, since=case.now if since is None else since, mark=not marked)
 
 
 def _without_effects(decision: Decision) -> Decision:
     """Keep of a decision only what it says."""
     if isinstance(decision, Allow):
-        return replace(decision, reserve=False, notable=False)
+        return replace(decision, reserve=False, notable=False, owed=False)
     return Refuse(decision.why, conflicted=decision.conflicted)
 
 

@@ -63,7 +63,11 @@ class Pod:
     #: the pod's grace in seconds, and what its sidecar needs of it: ceiling + settle + margin
     grace_seconds: float = 30.0
     needed_seconds: float = 1955.0
+    #: since when its removal has been refused, by the mark on it and by the policy's reservations; None: not there
     held_since: float | None = None
+    reserved_since: float | None = None
+    #: whether an eviction would be let by its PodDisruptionBudgets now
+    evictable: bool = True
     allow_removal: bool = False
     #: the deletion cost that stands on it, and the one that we wrote last
     cost: int | None = None
@@ -135,6 +139,8 @@ class Allow:
     reserve: bool = True
     #: worth an event: held before, past the deadline, or by a person's word
     notable: bool = False
+    #: by a person's word, or past the deadline: it stands, even if it cannot be reserved
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +153,10 @@ class Refuse:
     costs: dict[str, int] = field(default_factory=dict)
     #: UID of the pod whose leased drain is to be started or renewed
     lease: str | None = None
-    #: UID of the pod to mark as held since now; None when it is marked already
-    hold: str | None = None
+    #: since when the pod's removal has been refused, this time included; None on a dry run
+    since: float | None = None
+    #: the pod itself does not say so yet: it is to be marked
+    mark: bool = False
     #: somebody else writes deletion costs here: hands off
     conflicted: bool = False
 

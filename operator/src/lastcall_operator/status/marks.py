@@ -1,17 +1,16 @@
 """The marks that asked-for removals leave on pods: when they are taken off, and when a controller is to ask again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from lastcall_operator.api import names
+from lastcall_operator.removal.reservations import Reservations, Reserved, full, of_kind
 
 from .readings import Readings, in_flight
 from .records import Pod
 
 #: A workload has been at rest for this long before marks are taken off: controllers pause between their steps.
 REST_SECONDS = 10.0
-#: A mark of an eviction outlives its deadline by this much; who evicts asks each 5 s and would have got the pod.
-FORGOTTEN_SECONDS = 300.0
 #: A held pod that may go is touched this often: its controller's own patience doubles up to a quarter of an hour.
 ASK_SECONDS = 10.0
 
@@ -25,18 +24,28 @@ class Touch:
     annotations: Mapping[str, str | None]
 
 
-def clean(
-    pods: Sequence[Pod], now: float, *, rested_seconds: float, deadline_seconds: float, theirs: frozenset[str]
-) -> list[Touch]:
-    """What to take off pods of a workload at rest. `theirs`: UIDs whose hold the workload's own controller caused.
+def clean(pods: Iterable[Pod], reservations: Reservations, *, rested_seconds: float) -> list[Touch]:
+    """What to take off pods of a workload at rest.
 
-    Only costs that we wrote are taken off. A hold of an eviction stays until its deadline is long past: the evictor may
-    be asking still, and its patience counts from the first time.
+    Its own controllers want no pod any more. Whoever evicts one may be asking still: the mark of such a hold stays for
+    as long as the policy remembers it, and so do all where there are more than it can remember.
     """
     if rested_seconds < REST_SECONDS:
         return []
+    held = of_kind(reservations, Reserved.HELD)
+    keep = full(reservations)
+    return _taken_off((pod, keep or pod.uid in held) for pod in pods)
+
+
+def strip(pods: Iterable[Pod]) -> list[Touch]:
+    """What to take off pods that are under no policy: everything."""
+    return _taken_off((pod, False) for pod in pods)
+
+
+def _taken_off(pods: Iterable[tuple[Pod, bool]]) -> list[Touch]:
+    """Take off what is ours; with each pod whether its hold stays."""
     found = []
-    for pod in pods:
+    for pod, wanted in pods:
         off: dict[str, str | None] = {}
         if pod.deleted is not None:
             continue
@@ -44,11 +53,12 @@ def clean(
             off[names.COST_WRITTEN] = None
             if pod.cost == pod.cost_written:
                 off[names.DELETION_COST] = None
-        held = pod.held_since
-        forgotten = held is not None and now - held > deadline_seconds + FORGOTTEN_SECONDS
-        if held is not None and (pod.uid in theirs or forgotten):
+        if pod.rollout_since is not None:
+            off[names.ROLLOUT_SINCE] = None
+        stays = wanted and pod.held_since is not None
+        if pod.held_since is not None and not stays:
             off[names.HELD_SINCE] = None
-        if pod.asked_again is not None and (held is None or names.HELD_SINCE in off):
+        if pod.asked_again is not None and not stays:
             off[names.ASK_AGAIN] = None
         if off:
             found.append(Touch(pod.name, pod.uid, off))

@@ -72,12 +72,8 @@ def unreachable(pods: Sequence[Pod], readings: Readings, network: str | None) ->
 
 
 def moves(view: PolicyView) -> bool:
-    """Whether something is on its way, so that each second counts."""
-    return (
-        bool(draining(view.pods, view.readings))
-        or _unsettled(view)
-        or any(pod.held_since is not None for pod in view.pods)
-    )
+    """Whether something is on its way, so that each second counts. Who evicts a pod that is held asks by itself."""
+    return bool(draining(view.pods, view.readings)) or _unsettled(view)
 
 
 def at_rest(view: PolicyView) -> bool:

@@ -73,6 +73,8 @@ class Pod:
     ports: Mapping[str, int]
     notes: tuple[Note, ...]
     held_since: float | None
+    #: since when a rollout of ours has waited for it
+    rollout_since: float | None
     asked_again: float | None
     cost: str | None
     cost_written: str | None
@@ -151,6 +153,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         ports=_ports(spec),
         notes=notes_of(annotations.get(names.NOTES)),
         held_since=seconds(annotations.get(names.HELD_SINCE)),
+        rollout_since=seconds(annotations.get(names.ROLLOUT_SINCE)),
         asked_again=seconds(annotations.get(names.ASK_AGAIN)),
         cost=annotations.get(names.DELETION_COST),
         cost_written=annotations.get(names.COST_WRITTEN),

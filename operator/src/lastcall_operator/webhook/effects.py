@@ -5,8 +5,7 @@ again. Failures are logged and counted.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 import structlog
@@ -32,7 +31,7 @@ log = structlog.get_logger("lastcall.effects")
 
 
 class Effects:
-    """Carries out what decisions ask for. `clock`: seconds since the epoch."""
+    """Carries out what decisions ask for."""
 
     def __init__(
         self,
@@ -41,10 +40,9 @@ class Effects:
         key: DrainKey,
         events: Events,
         metrics: Metrics,
-        clock: Callable[[], float] = time.time,
     ) -> None:
         self._api, self._sidecars, self._key = api, sidecars, key
-        self._events, self._metrics, self._clock = events, metrics, clock
+        self._events, self._metrics = events, metrics
         self._slots = asyncio.Semaphore(PATCHES)
 
     async def of(self, decision: Decision, pod: Object, governed: Governed, view: View) -> None:
@@ -56,8 +54,8 @@ class Effects:
         changes: dict[str, dict[str, str | None]] = {
             uid: {names.DELETION_COST: str(cost), names.COST_WRITTEN: str(cost)} for uid, cost in decision.costs.items()
         }
-        if decision.hold is not None:
-            changes.setdefault(decision.hold, {})[names.HELD_SINCE] = timestamp(self._clock())
+        if decision.mark and decision.since is not None:
+            changes.setdefault(pod["metadata"]["uid"], {})[names.HELD_SINCE] = timestamp(decision.since)
         steps = [self._annotate(view, uid, change) for uid, change in changes.items()]
         if decision.lease is not None:
             steps.append(self._lease(view, decision.lease, decision.why))

@@ -27,7 +27,7 @@ from lastcall_operator.telemetry.metrics import Metrics
 
 from .effects import Effects
 
-#: Seconds for an answer, effects included. The API server gives up after 3 and allows; one is left for its way and ours.
+#: Seconds for an answer, effects included. The API server gives up after 3 and allows; one is left for the way.
 ANSWER_SECONDS = 2.0
 #: Seconds for the decision itself: whoever takes longer allows.
 DECISION_SECONDS = 1.8
@@ -138,17 +138,19 @@ class Removals:
         """Decide, and write down what the decision reserves; whoever was faster is taken into account."""
         removal = asked.removal(pod["metadata"]["uid"])
         governed = self._newest(governed.workload) or await self._observer.policy_again(governed)
+        outcome = Outcome(Refuse(BEING_DECIDED), pod, governed, None)
         for _ in range(TRIES):
             view = await self._observer.view(governed.workload)
             now = self._clock()
             held = reserved.parse((governed.raw["metadata"].get("annotations") or {}).get(names.RESERVATIONS), now)
             policy = policy_of(governed.policy, view.replicas)
             decision = decide(removal, self._observer.snapshot(view, held), policy, now)
-            wanted = reserved.after(held, removal, decision, policy, now)
+            wanted = reserved.after(held, removal, decision, now)
+            outcome = Outcome(decision, pod, governed, view)
             if wanted == held or await self._written(governed, wanted):
-                return Outcome(decision, pod, governed, view)
+                return outcome
             governed = await self._observer.policy_again(governed)
-        return Outcome(Refuse(BEING_DECIDED), pod, governed, None)
+        return _unreserved(outcome)
 
     async def _written(self, governed: Governed, wanted: reserved.Reservations) -> bool:
         """Whether nobody else has written since the policy was read."""
@@ -188,6 +190,19 @@ class Removals:
             del self._locks[old]
             self._written_last.pop(old, None)
         return lock
+
+
+def _unreserved(outcome: Outcome) -> Outcome:
+    """What is left of a decision when others were faster each time: nothing that needs a reservation.
+
+    A refusal stands and marks the pod, so that it ends; so does what is owed to the pod, whatever the others do.
+    """
+    match outcome.decision:
+        case Refuse() as refused:
+            return replace(outcome, decision=replace(refused, lease=None))
+        case Allow(owed=True):
+            return outcome
+    return replace(outcome, decision=Refuse(BEING_DECIDED), view=None)
 
 
 def _since(started: float) -> float:
