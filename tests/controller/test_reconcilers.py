@@ -184,7 +184,8 @@ async def test_on_delete_goes_by_what_pods_carry_and_a_new_controller_carries_on
         assert await it.policy() == 1.0
         assert [number for number, each in sidecars.items() if each.leases] == [1]
         held = it.cluster.get(PODS, "default", "chat-1")["metadata"]["annotations"]
-        assert names.HELD_SINCE in held
+        assert names.ROLLOUT_SINCE in held
+        assert it.reserved() == {("uid-chat-1", Reserved.LEASE)}
         sidecars[1].state, sidecars[1].in_flight = "drained", 0
     async with world() as it:  # another controller: all that it knows is in the cluster
         put_on_delete(it)
@@ -198,6 +199,80 @@ async def test_on_delete_goes_by_what_pods_carry_and_a_new_controller_carries_on
         )
         await it.policy()  # its successor is not there yet: nobody else drains
         assert len(it.cluster.all(PODS)) == 2
+
+
+OLD: dict[str, Any] = {"owner": ("StatefulSet", "chat"), "labels": {"controller-revision-hash": "old"}}
+
+
+def leased_pods(it: World) -> list[str]:
+    return sorted(each.pod for each in it.sidecars._by_ip.values() if each.leases)
+
+
+@pytest.mark.parametrize("seconds", [5, 4000], ids=["now", "long ago"])
+async def test_what_evictions_left_on_pods_is_no_rollouts_business(seconds: float) -> None:
+    async with world() as it:
+        put_on_delete(it)
+        for number in range(3):
+            marks = {names.HELD_SINCE: stamp(it.now() - seconds)}
+            it.add_pod(f"chat-{number}", number + 1, annotations=marks, **OLD)
+        for _ in range(3):
+            await it.policy()
+        assert leased_pods(it) == ["chat-0"]
+        assert len(it.cluster.all(PODS)) == 3
+
+
+async def test_while_an_eviction_drains_a_pod_the_rollout_waits() -> None:
+    async with world() as it:
+        put_on_delete(it)
+        for number in range(3):
+            it.add_pod(f"chat-{number}", number + 1, **OLD)
+        it.reserve({("uid-chat-2", Reserved.LEASE): Span(it.now(), it.now() + 50)})
+        await it.policy()
+        assert leased_pods(it) == []
+        it.ahead_seconds += 51  # it was given up
+        await it.policy()
+        assert leased_pods(it) == ["chat-0"]
+
+
+async def test_a_rollout_that_loses_the_race_begins_no_drain() -> None:
+    async with world() as it:
+        put_on_delete(it)
+        it.add_pod("chat-0", 1, **OLD)
+        it.cluster.conflicts = True
+        assert await it.policy() == 1.0
+        assert leased_pods(it) == []
+        assert names.ROLLOUT_SINCE not in it.annotations("chat-0")
+
+
+async def test_a_rollout_that_is_taken_back_leaves_no_mark_and_holds_up_nobody() -> None:
+    async with world() as it:
+        put_on_delete(it)
+        it.add_pod("chat-0", 1, **OLD)
+        it.add_pod("chat-1", 2, **OLD)
+        it.add_pod("chat-2", 3, **OLD)
+        await it.policy()
+        assert leased_pods(it) == ["chat-0"]
+        back = it.cluster.get(STATEFUL_SETS, "default", "chat")
+        back["status"]["updateRevision"] = "old"
+        it.cluster.put(STATEFUL_SETS, back)
+        new = it.cluster.get(PODS, "default", "chat-1")
+        new["metadata"]["labels"]["controller-revision-hash"] = "new"
+        it.cluster.put(PODS, new)
+        next(each for each in it.sidecars._by_ip.values() if each.pod == "chat-0").state = "serving"
+        it.ahead_seconds += 61
+        await it.policy()
+        assert names.ROLLOUT_SINCE not in it.annotations("chat-0")
+        await it.policy()
+        assert names.ROLLOUT_SINCE in it.annotations("chat-1")
+
+
+async def test_a_pod_that_a_person_lets_go_is_replaced_at_once() -> None:
+    async with world() as it:
+        put_on_delete(it)
+        it.add_pod("chat-0", 1, **OLD)
+        it.add_pod("chat-1", 9, annotations={names.ALLOW_REMOVAL: "true"}, **OLD)
+        await it.policy()
+        assert [each["metadata"]["name"] for each in it.cluster.all(PODS)] == ["chat-0"]
 
 
 async def test_an_api_server_that_fails_ends_no_loop() -> None:

@@ -33,7 +33,9 @@ class World:
         self.cluster, self.sidecars = cluster, sidecars
         self.ahead_seconds = 0.0
         key = DrainKey(api, "default", "lastcall-drain-key")
-        self.controller = Controller(api, asked, key, Traces(), clock=self.now)
+        self.controller = Controller(
+            api, asked, key, Traces(), clock=self.now, monotonic=lambda: time.monotonic() + self.ahead_seconds
+        )
 
     def now(self) -> float:
         return time.time() + self.ahead_seconds

@@ -182,6 +182,24 @@ def decide(snap, now=NOW, **policy):
             [("ReplacePod", "b")],
             id="what is replaced takes up the place of a drain",
         ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", 4, reserved=True)),
+            {},
+            [("Wait", ("b",))],
+            id="a drain that is agreed on counts",
+        ),
+        pytest.param(
+            snapshot(pod("a", 0), pod("b", 4, allow_removal=True), draining("c", 3)),
+            {},
+            [("ReplacePod", "b")],
+            id="a person lets it go: at once, whatever else moves",
+        ),
+        pytest.param(
+            snapshot(pod("b", 4, allow_removal=True, terminating=True), successor("a", allow_removal=True)),
+            {},
+            [("Wait", ("b",))],
+            id="which says nothing of one that ends, or that nobody wants to go",
+        ),
         pytest.param(snapshot(successor("a"), successor("b")), {}, [("Finished", ())], id="all new, all ready"),
         pytest.param(snapshot(), {}, [("Finished", ())], id="nothing wanted, nothing there"),
     ],
@@ -269,11 +287,18 @@ def test_waiting_for_several_names_them_all():
         pytest.param(draining("a", 3, terminating=True), False, id="it is ending"),
         pytest.param(draining("a", 3, state=PodState.EXPIRED), False, id="past its ceiling"),
         pytest.param(pod("a", None, state=PodState.GONE), False, id="it has ended"),
-        pytest.param(draining("a", 3, revision="2"), False, id="somebody else drains a new one"),
+        pytest.param(draining("a", 3, revision="2"), False, id="a new one"),
+        pytest.param(draining("a", 3, removal_since=None), False, id="somebody else drains it"),
+        pytest.param(pod("a", 3, reserved=True), False, id="somebody else is about to"),
     ],
 )
 def test_whose_lease_is_kept_up(view, kept):
-    assert leases(snapshot(view, pod("z", 3))) == (("a",) if kept else ())
+    assert leases(snapshot(view, pod("z", 3)), DrainPolicy()) == (("a",) if kept else ())
+
+
+def test_no_more_leases_are_kept_up_than_may_drain_at_once():
+    snap = snapshot(draining("c", 3, removal_since=2.0), draining("b", 3), draining("a", 3, removal_since=1.0))
+    assert leases(snap, DrainPolicy(max_draining=2)) == ("b", "a")
 
 
 @pytest.mark.parametrize(("max_draining", "expected"), [(None, 1), (3, 3)], ids=["unset: one at a time", "set"])

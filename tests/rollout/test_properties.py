@@ -71,7 +71,7 @@ def test_a_pod_is_not_replaced_while_it_may_carry_streams(snap, policy, now):
         if isinstance(action, ReplacePod):
             view = by_name(snap)[action.pod]
             held = view.removal_since is not None and now - view.removal_since >= policy.hold_deadline_seconds
-            assert view.idle or view.state is PodState.EXPIRED or held or view.unreachable
+            assert view.idle or view.state is PodState.EXPIRED or held or view.unreachable or view.allow_removal
 
 
 @given(snapshots(), policies(), TIMES)
@@ -84,7 +84,7 @@ def test_unknown_is_never_idle(snap, policy, now):
             continue
         silent = by_name(snap)[action.pod]
         if isinstance(action, ReplacePod):
-            assert silent.removing or (silent.unreachable and not silent.ready)
+            assert silent.removing or silent.allow_removal or (silent.unreachable and not silent.ready)
             continue
         left = {view.name for view in snap.pods if snap.outdated(view) and not view.removing}
         left -= {step.pod for step in plan(snap, policy, now) if isinstance(step, DrainPod | ReplacePod)}
@@ -106,12 +106,17 @@ def test_an_idler_outdated_pod_goes_before_a_busier_one(loads, max_draining):
 @given(pods(), policies(), TIMES)
 def test_a_drain_is_kept_up_exactly_while_an_outdated_pod_waits_for_its_end(views, policy, now):
     snap = Snapshot(NEW, len(views), tuple(views))
-    kept = set(leases(snap))
+    kept = set(leases(snap, policy))
+    assert len(kept) <= policy.max_draining
     for action in plan(snap, policy, now):
         assert not (isinstance(action, DrainPod) and action.pod in kept), "it is told to drain once"
-    for view in views:
-        over = view.terminating or view.state in {PodState.GONE, PodState.EXPIRED}
-        assert (view.name in kept) == (snap.outdated(view) and view.removing and not over)
+    over = {PodState.GONE, PodState.EXPIRED}
+    told = [view for view in views if snap.outdated(view) and view.removal_since is not None]
+    told = [view for view in told if not view.terminating and view.state not in over]
+    assert kept <= {view.name for view in told}
+    left = [view.removal_since for view in told if view.name not in kept]
+    assert not left or len(kept) == policy.max_draining
+    assert max((view.removal_since for view in told if view.name in kept), default=0) <= min(left, default=1000)
 
 
 @given(pods(), policies(), TIMES)
@@ -126,7 +131,8 @@ class Simulated:
     """A workload that does what it is told: drains lose a stream a tick, ended pods come back new."""
 
     def __init__(self, snap, late):
-        self.snap = replace(snap, pods=tuple(replace(view, terminating=False) for view in snap.pods))
+        pods = (replace(view, terminating=False, reserved=False) for view in snap.pods)
+        self.snap = replace(snap, pods=tuple(pods))
         self.late = late  # requests that still come in after the drain has begun
 
     def apply(self, actions, now):

@@ -47,6 +47,8 @@ def pod_views(draw, name="p-0"):
         removal_since=draw(st.none() | st.floats(0, 100)) if state is not PodState.SERVING else None,
         terminating=draw(st.booleans()) and draw(st.booleans()),
         unreachable=state is None and draw(st.booleans()),
+        reserved=draw(st.sampled_from([False, False, True])),
+        allow_removal=draw(st.sampled_from([False, False, False, True])),
     )
 
 

@@ -88,7 +88,7 @@ class Policies:
         view = _with(view, readings, await self._network(policy.namespace, view.pods, readings))
         rolling = False
         if workload.on_delete and workload.observed and workload.revision:
-            rolling = await self._on_delete.step(workload, _planned(policy, workload))
+            rolling = await self._on_delete.step(obj, workload, _planned(policy, workload))
         values, happened = self._roll_up(key, obj, view, readings)
         await self._write(obj, view, values, float(policy.spec.poll_seconds), happened)
         await self._marks(policy, obj, view, memory)

@@ -39,7 +39,7 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104
 
 
 class Controller:
-    """The reconcilers, wired. `clock`: seconds since the epoch."""
+    """The reconcilers, wired. `clock`: seconds since the epoch; `monotonic`: of any beginning."""
 
     def __init__(
         self,
@@ -50,11 +50,12 @@ class Controller:
         *,
         pod_name: str = "",
         clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._cache = Cache()
         self.metrics = Metrics()
         self.writes = writes = Writes(api, Events(api, clock, instance=pod_name), clock)
-        gauges = Gauges(sidecars, time.monotonic)
+        gauges = Gauges(sidecars, monotonic)
         self.drains = Drains(self.cache, gauges, sidecars, key, writes, traces, self.metrics, self._wake_policy)
         on_delete = OnDelete(gauges, sidecars, key, writes)
         policies = Policies(self.cache, gauges, writes, self.drains, on_delete, self.metrics, traces)

@@ -4,7 +4,7 @@ Level-based: there is no memory of what was asked before. A planner that starts 
 where the last one stopped, and asking twice changes nothing. The order of things is that of this file:
 
 1. What has nothing left to lose is replaced at once: outdated pods whose drain is over, whose hold has run out, or
-   which are not ready and known to be idle, or have not been reachable for long.
+   which are not ready and known to be idle, or have not been reachable for long; and those that a person lets go.
 2. The next pods in order begin to drain, as long as no more than `max_draining` pods are on the way: draining,
    ending, or not ready yet in their new life.
 3. Otherwise it waits, and says for whom.
@@ -27,20 +27,22 @@ def plan(snapshot: Snapshot, policy: DrainPolicy, now: float) -> tuple[Action, .
     return actions or (_rest(snapshot),)
 
 
-def leases(snapshot: Snapshot) -> tuple[str, ...]:
+def leases(snapshot: Snapshot, policy: DrainPolicy) -> tuple[str, ...]:
     """Name the outdated pods whose drain is to be kept up, for those who drain by leases: a lease ends by itself.
 
-    They have been told to drain and have not been told to end. One that does not say so (its lease ran out, or never
-    came) is among them.
+    This rollout has told them to drain and has not told them to end. One that does not say so (its lease ran out, or
+    never came) is among them; one that drains because somebody else asked for it is not. No more than may be at once:
+    those that were told first.
     """
-    return tuple(
-        pod.name
+    told = [
+        (pod.removal_since, pod.name)
         for pod in snapshot.pods
         if snapshot.outdated(pod)
-        and pod.removing
+        and pod.removal_since is not None
         and not pod.terminating
         and pod.state not in {PodState.GONE, PodState.EXPIRED}
-    )
+    ]
+    return tuple(name for _, name in sorted(told)[: policy.max_draining])
 
 
 def _replacements(outdated: list[PodView], policy: DrainPolicy, now: float) -> list[ReplacePod]:
@@ -55,6 +57,8 @@ def _replacements(outdated: list[PodView], policy: DrainPolicy, now: float) -> l
 
 def _why_replace(pod: PodView, policy: DrainPolicy, now: float) -> str | None:
     """Say why the pod may go at once; None when it may not."""
+    if pod.allow_removal:
+        return f"its annotation allows it, with {_load(pod)}"
     if pod.state is PodState.GONE:
         return "its process has ended"
     if pod.state is PodState.EXPIRED:

@@ -37,13 +37,17 @@ class PodView:
     state: PodState | None
     started: float
     oldest_request_seconds: float | None = None
-    #: when its removal was first asked for: the drain's `since`, or the asker's own mark on the pod where the sidecar
-    #: is silent, so that a planner which has just started knows it, too
+    #: since when this rollout has waited for it to drain: by the rollout's own mark, so that a planner which has just
+    #: started knows it, too. Drains that others asked for have none
     removal_since: float | None = None
+    #: a drain has been agreed on, whoever asked for it, and may not show yet
+    reserved: bool = False
     #: its end has begun (a deletion timestamp, a SIGTERM) and cannot be taken back
     terminating: bool = False
     #: its sidecar has been silent for so many polls that it is no longer waited for; it is still not taken for idle
     unreachable: bool = False
+    #: a person said that it may go whatever it carries
+    allow_removal: bool = False
 
     @property
     def idle(self) -> bool:
@@ -56,6 +60,7 @@ class PodView:
         return (
             self.terminating
             or self.removal_since is not None
+            or self.reserved
             or (self.state is not None and self.state is not PodState.SERVING)
         )
 

@@ -76,6 +76,8 @@ class Pod:
     #: since when a rollout of ours has waited for it
     rollout_since: float | None
     asked_again: float | None
+    #: a person's word that it may go whatever it carries
+    allow_removal: bool
     cost: str | None
     cost_written: str | None
     sidecar: bool = True
@@ -155,6 +157,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         held_since=seconds(annotations.get(names.HELD_SINCE)),
         rollout_since=seconds(annotations.get(names.ROLLOUT_SINCE)),
         asked_again=seconds(annotations.get(names.ASK_AGAIN)),
+        allow_removal=annotations.get(names.ALLOW_REMOVAL) == names.TRUE,
         cost=annotations.get(names.DELETION_COST),
         cost_written=annotations.get(names.COST_WRITTEN),
         sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
