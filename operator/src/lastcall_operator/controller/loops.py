@@ -31,11 +31,17 @@ class Loops(Generic[K]):
         self._step, self._gap = step, gap_seconds
         self._tasks: dict[K, asyncio.Task[None]] = {}
         self._woken: dict[K, asyncio.Event] = {}
+        #: loop time at which each object's next step is to have come to its end
+        self._due: dict[K, float] = {}
         #: loop time at which a step last came to its end; None: none has
         self.finished: float | None = None
 
     def __len__(self) -> int:
         return len(self._tasks)
+
+    def overdue_seconds(self, now: float) -> float:
+        """For how long the step that is most overdue is so; 0 where none is. `now`: loop time."""
+        return max((0.0, *(now - due for due in self._due.values())))
 
     def wake(self, key: K) -> None:
         """Have the object looked at soon."""
@@ -58,6 +64,7 @@ class Loops(Generic[K]):
         try:
             while True:
                 woken.clear()
+                self._due[key] = asyncio.get_running_loop().time() + STEP_SECONDS
                 try:
                     async with asyncio.timeout(STEP_SECONDS):
                         delay = await self._step(key)
@@ -69,12 +76,14 @@ class Loops(Generic[K]):
                         "step.failed", loop=self.name, key=key, error=repr(error), again_seconds=delay, exc_info=True
                     )
                 self.finished = asyncio.get_running_loop().time()
+                self._due[key] = self.finished + self._gap + (delay or 0.0) + STEP_SECONDS
                 if delay is None and not woken.is_set():
                     return
                 await asyncio.sleep(self._gap)
                 await _first(woken, delay or 0.0)
         finally:
             del self._tasks[key], self._woken[key]
+            self._due.pop(key, None)
 
 
 async def _first(woken: asyncio.Event, seconds: float) -> None:

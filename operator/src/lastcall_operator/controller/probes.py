@@ -7,8 +7,8 @@ from aiohttp import web
 from .loops import Loops
 from .metrics import Metrics
 
-#: Reconcilers look at everything at least each 30 s, and a step takes 60 s at most.
-STALE_SECONDS = 180.0
+#: Steps end when they are due, or are ended: a reconciler that is so late for one has stopped.
+STALE_SECONDS = 60.0
 
 
 class Probes:
@@ -19,6 +19,12 @@ class Probes:
         self._began = clock()
         #: whether the watches have been begun
         self.ready = False
+
+    @property
+    def overdue_seconds(self) -> float:
+        """For how long a reconciler is overdue: each says itself when it will look again."""
+        now = self._clock()
+        return max((0.0, *(each.overdue_seconds(now) for each in self._loops)))
 
     @property
     def age_seconds(self) -> float:
@@ -38,9 +44,9 @@ class Probes:
         return found
 
     async def _livez(self, _: web.Request) -> web.Response:
-        age = self.age_seconds
-        body = {"status": "ok" if age < STALE_SECONDS else "stale", "lastReconcileAgeSeconds": round(age, 1)}
-        return web.json_response(body, status=200 if age < STALE_SECONDS else 503)
+        well = self.overdue_seconds < STALE_SECONDS
+        body = {"status": "ok" if well else "stale", "lastReconcileAgeSeconds": round(self.age_seconds, 1)}
+        return web.json_response(body, status=200 if well else 503)
 
     async def _readyz(self, _: web.Request) -> web.Response:
         return web.json_response({"ready": self.ready}, status=200 if self.ready else 503)
