@@ -90,6 +90,12 @@ async def test_policies_and_proxies_are_looked_after_from_watches_alone(tmp_path
             reasons = lambda: {event["reason"] for event in cluster.all(EVENTS)}  # noqa: E731
             await until(lambda: reasons() & {"DrainFinished", "DrainExpired"}, "its end is told")
             assert "DrainStarted" in reasons()
+            marked = cluster.get(PODS, "default", "chat-0")
+            marked["metadata"]["annotations"] |= {names.DELETION_COST: "1", names.COST_WRITTEN: "1"}
+            cluster.put(PODS, marked)
+            cluster.remove(DRAIN_POLICIES, "default", "chat")
+            left = lambda: cluster.get(PODS, "default", "chat-0")["metadata"]["annotations"]  # noqa: E731
+            await until(lambda: names.COST_WRITTEN not in left(), "what the policy left on pods goes with it")
             async with aiohttp.ClientSession() as session:
                 for path in ("livez", "readyz", "metrics"):
                     async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:

@@ -115,6 +115,47 @@ async def test_a_policy_that_cannot_work_says_so(name: str, target: Any, kind: s
         found = condition(it.cluster.get(DRAIN_POLICIES, "default", name)["status"], kind)
         assert found["status"] == "False"
         assert words in found["message"]
+        assert [words in message for message in it.said()[found["reason"]]] == [True]
+
+
+async def test_a_policy_that_nobody_can_read_is_told_of_once() -> None:
+    async with world() as it:
+        it.cluster.put(DRAIN_POLICIES, drain_policy(order="BusiestFirst"))
+        for _ in range(2):
+            await it.policy()
+        assert [message.startswith("spec.order") for message in it.said()["Invalid"]] == [True]
+
+
+@pytest.mark.parametrize(
+    ("age", "wins"), [("2026-11-22T09", "set"), ("2026-11-22T11", "chat")], ids=["older", "younger"]
+)
+async def test_a_policy_for_a_replicaset_and_one_for_its_deployment_are_rivals(age: str, wins: str) -> None:
+    async with world() as it:
+        put_deployment(it)
+        it.add_pod("chat-a")
+        other = drain_policy("set", ("ReplicaSet", "chat-old"))
+        other["metadata"]["creationTimestamp"] = age + ":00:00Z"
+        it.cluster.put(DRAIN_POLICIES, other)
+        for name in ("chat", "set"):
+            await it.policy(name)
+            found = condition(it.cluster.get(DRAIN_POLICIES, "default", name)["status"], "Conflicted")
+            assert found["status"] == ("False" if name == wins else "True")
+
+
+@pytest.mark.parametrize("gone", [True, False], ids=["removed", "another target"])
+async def test_what_a_policy_left_on_pods_goes_with_it(gone: bool) -> None:
+    async with world() as it:
+        put_deployment(it, current=3)  # not at rest
+        marks = {names.DELETION_COST: "3", names.COST_WRITTEN: "3", names.HELD_SINCE: stamp(it.now())}
+        it.add_pod("chat-a", 3, annotations=marks)
+        await it.marks()
+        assert marks.items() <= it.annotations("chat-a").items()
+        if gone:
+            it.cluster.remove(DRAIN_POLICIES, "default", "chat")
+        else:
+            it.cluster.put(DRAIN_POLICIES, drain_policy(target=("Deployment", "other")))
+        await it.marks()
+        assert not marks.keys() & it.annotations("chat-a").keys()
 
 
 async def test_a_bad_change_leaves_the_configuration_as_it_was() -> None:

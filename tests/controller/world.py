@@ -62,6 +62,10 @@ class World:
         self.look()
         return await self.controller.policies._step(("default", name))
 
+    async def marks(self) -> None:
+        self.look()
+        await self.controller.marks._step(("default",))
+
     async def proxy(self, name: str = "chat") -> float | None:
         self.look()
         return await self.controller.proxies._step(("default", name))

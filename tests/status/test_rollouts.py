@@ -6,7 +6,7 @@ import pytest
 
 from lastcall_operator.status.outcomes import Outcome, Track, ended, follow, outcome, started
 from lastcall_operator.status.rollouts import Scene, roll_up
-from lastcall_operator.status.told import Told, risen, steady
+from lastcall_operator.status.told import Told, fallen, risen, steady
 from tests.status.scenes import NOW, gauge, pod, reading
 
 
@@ -104,6 +104,8 @@ def test_a_condition_has_risen_when_it_is_true_for_a_new_reason() -> None:
     told = [Told("A", True, "x", ""), Told("B", True, "y", ""), Told("C", False, "z", ""), Told("D", None, "w", "")]
     before = [{"type": "A", "status": "True", "reason": "x"}, {"type": "B", "status": "True", "reason": "other"}]
     assert [each.type for each in risen(told, before)] == ["B"]
+    assert [each.type for each in fallen(told, before)] == ["C"]
+    assert fallen(told, [{"type": "C", "status": "False", "reason": "z"}]) == []
     assert [each.word for each in told] == ["True", "True", "False", "Unknown"]
 
 

@@ -1,6 +1,6 @@
 """What the watches have seen, as the reconcilers ask for it. kopf keeps the indexes; tests give plain dictionaries."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -81,6 +81,18 @@ class Cache:
         """The DrainPolicies of a namespace."""
         return list(self.policies.get(("namespace", namespace), ()))
 
+    def policies_of(self, pod: Pod) -> list[Object]:
+        """The DrainPolicies that target one of a pod's owners."""
+        owners = {(each.kind, each.name) for each in self.owners(pod)}
+        return [each for each in self.policies_in(pod.namespace) if target_of(each) in owners]
+
+    def rivals(self, namespace: str, target: tuple[str, str], pods: Iterable[Pod]) -> list[Object]:
+        """The DrainPolicies for the same pods: of the same target, or of another owner of a pod."""
+        targets = {target}
+        for pod in {pod.owner: pod for pod in pods}.values():
+            targets |= {(each.kind, each.name) for each in self.owners(pod)}
+        return [each for each in self.policies_in(namespace) if target_of(each) in targets]
+
     def services_in(self, namespace: str) -> list[Service]:
         """The Services of a namespace."""
         return list(self.services.get(("namespace", namespace), ()))
@@ -108,6 +120,12 @@ def object_keys(body: Object) -> dict[Key, Object]:
     return dict.fromkeys(
         [("name", metadata["namespace"], metadata["name"]), ("namespace", metadata["namespace"])], body
     )
+
+
+def target_of(policy: Object) -> tuple[str, str]:
+    """Kind and name of a DrainPolicy's target; empty where its spec does not say."""
+    reference = (policy.get("spec") or {}).get("targetRef") or {}
+    return str(reference.get("kind", "")), str(reference.get("name", ""))
 
 
 def _one(index: Mapping[Key, Collection[T]], key: Key) -> T | None:

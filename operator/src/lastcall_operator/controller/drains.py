@@ -80,7 +80,7 @@ class Drains:
             return None
         if pod.deleted is None:
             return None
-        policies = self._policies(pod)
+        policies = self._cache().policies_of(pod)
         if going not in self._tracks and not policies and not self._ours(pod):
             return None  # anybody may label a pod: only those of a policy or a StreamProxy are asked
         reading = (await self._gauges.fresh([pod], SAMPLE_SECONDS * 0.9)).get(uid)
@@ -131,11 +131,6 @@ class Drains:
         for policy in policies:
             await self._writes.tell(about_ours(policy, "DrainPolicy"), [happened])
 
-    def _policies(self, pod: Pod) -> list[Object]:
-        cache = self._cache()
-        owners = {(each.kind, each.name) for each in cache.owners(pod)}
-        return [each for each in cache.policies_in(pod.namespace) if _target(each) in owners]
-
     def _ours(self, pod: Pod) -> bool:
         return pod.proxy is not None and self._cache().proxy(pod.namespace, pod.proxy) is not None
 
@@ -147,11 +142,6 @@ class Drains:
             if revision and revision != pod.revision:
                 return workload.uid, revision
         return None
-
-
-def _target(policy: Object) -> tuple[str, str]:
-    reference = (policy.get("spec") or {}).get("targetRef") or {}
-    return str(reference.get("kind", "")), str(reference.get("name", ""))
 
 
 def _key(policy: Object) -> PolicyKey:

@@ -6,7 +6,6 @@ from typing import Any
 
 from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_policy
 from lastcall_operator.api.schema import SpecError
-from lastcall_operator.cluster.events import About
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
 from lastcall_operator.removal import reservations
 from lastcall_operator.rollout import DrainPolicy, Order
@@ -17,7 +16,7 @@ from lastcall_operator.status.policies import PolicyView, at_rest, conditions, m
 from lastcall_operator.status.readings import Readings, in_flight
 from lastcall_operator.status.records import Pod, Workload, seconds
 from lastcall_operator.status.rollouts import Scene, roll_up, stamp
-from lastcall_operator.status.told import Happened, Told, risen
+from lastcall_operator.status.told import Happened, Told, fallen, risen
 
 from .agreement import Agreement, write
 from .cache import Cache, Object
@@ -103,16 +102,17 @@ class Policies:
         cache, spec = self._cache(), policy.spec
         kind, name = spec.target_ref.kind.value, spec.target_ref.name
         workload = cache.workload(policy.namespace, kind, name)
+        pods = () if workload is None else tuple(cache.pods_of(workload))
         return PolicyView(
             kind=kind,
             name=name,
             workload=workload,
-            pods=() if workload is None else tuple(cache.pods_of(workload)),
+            pods=pods,
             readings={},
             revision="" if workload is None else cache.revision(workload),
             paced=spec.max_draining is not None,
             hold_deadline_seconds=float(spec.hold_deadline_seconds),
-            older=older(policy, cache.policies_in(policy.namespace)),
+            older=older(policy, cache.rivals(policy.namespace, (kind, name), pods)),
         )
 
     def _roll_up(
@@ -139,20 +139,24 @@ class Policies:
         )
 
     async def _write(
-        self, obj: Object, view: PolicyView, values: Object, pace: float, happened: Iterable[Happened] = ()
+        self, obj: Object, view: PolicyView, values: Object, pace: float, happened: Sequence[Happened] = ()
     ) -> None:
-        told = conditions(view, self._writes.clock())
-        rises = warnings(risen(told, self._writes.status_of(obj).get("conditions") or []))
-        await self._writes.status(DRAIN_POLICIES, obj, told, dict(values), pace)
-        abouts: list[About] = [about_ours(obj, "DrainPolicy")]
-        await self._writes.tell(abouts[0], [*rises, *happened])
+        await self._tell(obj, conditions(view, self._writes.clock()), values, pace, happened)
         if view.workload is not None:
             await self._writes.tell(about_workload(view.workload), happened)
 
     async def _mistaken(self, obj: Object, mistake: str) -> float:
         told = [Told("Accepted", False, "Invalid", mistake)]
-        await self._writes.status(DRAIN_POLICIES, obj, told, {"inFlight": 0, "pods": []}, IDLE_SECONDS)
+        await self._tell(obj, told, {"inFlight": 0, "pods": []}, IDLE_SECONDS)
         return IDLE_SECONDS
+
+    async def _tell(
+        self, obj: Object, told: Sequence[Told], values: Object, pace: float, happened: Sequence[Happened] = ()
+    ) -> None:
+        """Write the status, and post what has come true, and what else has happened, on the policy."""
+        news = warnings(told, self._writes.status_of(obj).get("conditions") or [])
+        await self._writes.status(DRAIN_POLICIES, obj, told, dict(values), pace)
+        await self._writes.tell(about_ours(obj, "DrainPolicy"), [*news, *happened])
 
     async def _network(self, namespace: str, pods: Sequence[Pod], readings: Readings) -> str | None:
         if not unreachable(pods, readings, None).status:
@@ -189,21 +193,18 @@ class Policies:
             await write(self._writes.api, agreement, reservations.at_rest(agreement.reservations))
 
 
-def older(policy: DrainPolicyObject, others: Iterable[Object]) -> str | None:
-    """The oldest policy of the same workload, if it is another one; ties go by name."""
-    target = (policy.spec.target_ref.kind.value, policy.spec.target_ref.name)
-    rivals = [policy.age]
-    for other in others:
-        reference = (other.get("spec") or {}).get("targetRef") or {}
-        if (reference.get("kind"), reference.get("name")) == target:
-            rivals.append((other["metadata"].get("creationTimestamp", ""), other["metadata"]["name"]))
-    oldest = min(rivals)[1]
+def older(policy: DrainPolicyObject, rivals: Iterable[Object]) -> str | None:
+    """The oldest policy for the same pods, if it is another one; ties go by name."""
+    ages = [(each["metadata"].get("creationTimestamp", ""), each["metadata"]["name"]) for each in rivals]
+    oldest = min([policy.age, *ages])[1]
     return None if oldest == policy.name else oldest
 
 
-def warnings(told: Iterable[Told]) -> list[Happened]:
-    """The conditions that are worth an event when they come true."""
-    return [Happened(each.reason, each.message, warning=True) for each in told if each.type in _WARNINGS]
+def warnings(told: Sequence[Told], before: Sequence[Mapping[str, Any]]) -> list[Happened]:
+    """What is worth an event: conditions that have come true, and a policy that has no effect. One of each reason."""
+    news = [each for each in risen(told, before) if each.type in _WARNINGS]
+    news += [each for each in fallen(told, before) if each.type == "Accepted"]
+    return [Happened(each.reason, each.message, warning=True) for each in {each.reason: each for each in news}.values()]
 
 
 def _planned(policy: DrainPolicyObject, workload: Workload) -> DrainPolicy:

@@ -25,6 +25,7 @@ from .drains import Drains
 from .gauges import Gauges, Poller
 from .loops import Loops
 from .metrics import Metrics
+from .orphans import Orphans
 from .policies import Policies
 from .probes import Probes
 from .proxies import Proxies
@@ -62,7 +63,13 @@ class Controller:
         self.policies: Loops[Any] = Loops("drainpolicy", policies.step)
         self.proxies: Loops[Any] = Loops("streamproxy", Proxies(self.cache, gauges, writes, key).step)
         self.pods: Loops[Any] = Loops("pod", self.drains.step)
-        self._loops = {"DrainPolicy": self.policies, "StreamProxy": self.proxies, "Pod": self.pods}
+        self.marks: Loops[Any] = Loops("marks", Orphans(self.cache, writes).step)
+        self._loops = {
+            "DrainPolicy": self.policies,
+            "StreamProxy": self.proxies,
+            "Pod": self.pods,
+            "Marks": self.marks,
+        }
 
     def cache(self) -> Cache:
         """What the watches have seen."""

@@ -12,9 +12,10 @@ import kopf
 from lastcall_operator.api import names
 from lastcall_operator.status.records import Pod, pod_record, service_record, workload_record
 
-from .cache import Cache, object_keys, pod_keys, workload_keys
+from .cache import Cache, object_keys, pod_keys, target_of, workload_keys
 
-#: kind, namespace and name of what is to be looked at: DrainPolicy, StreamProxy, or Pod (with its UID)
+#: kind, namespace and name of what is to be looked at: DrainPolicy, StreamProxy, or Pod (with its UID); Marks with a
+#: namespace alone
 Wake = Callable[[str, tuple[str, ...]], None]
 
 _WORKLOADS = {"deployments": "Deployment", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet"}
@@ -108,7 +109,7 @@ def _watch_workloads(found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache
     async def _event(body: kopf.Body, **_: Any) -> None:
         record = workload_record(body, kind)
         owners = {(kind, record.name), ("Deployment", record.owner_name)}
-        wanted = [each for each in cache[0].policies_in(record.namespace) if _target(each) in owners]
+        wanted = [each for each in cache[0].policies_in(record.namespace) if target_of(each) in owners]
         _wake_all(wake, "DrainPolicy", wanted)
 
 
@@ -124,6 +125,8 @@ def _watch_ours(
         if namespace is None:
             return
         wake(kind, (namespace, name))
+        if kind == "DrainPolicy":  # it may be gone, or have another target
+            wake("Marks", (namespace,))
         # The youngest of several may be the only one left, or the older one.
         here = cache[0].proxies_in(namespace) if kind == "StreamProxy" else cache[0].policies_in(namespace)
         _wake_all(wake, kind, here)
@@ -134,15 +137,12 @@ def _wake_for_pod(wake: Wake, cache: Cache, pod: Pod) -> None:
         wake("Pod", (pod.namespace, pod.name, pod.uid))
     if pod.proxy is not None:
         wake("StreamProxy", (pod.namespace, pod.proxy))
-    owners = {(each.kind, each.name) for each in cache.owners(pod)}
-    _wake_all(wake, "DrainPolicy", [each for each in cache.policies_in(pod.namespace) if _target(each) in owners])
+    policies = cache.policies_of(pod)
+    if pod.marked and not policies:
+        wake("Marks", (pod.namespace,))
+    _wake_all(wake, "DrainPolicy", policies)
 
 
 def _wake_all(wake: Wake, kind: str, objects: list[Any]) -> None:
     for each in objects:
         wake(kind, (each["metadata"]["namespace"], each["metadata"]["name"]))
-
-
-def _target(policy: Any) -> tuple[str, str]:
-    reference = (policy.get("spec") or {}).get("targetRef") or {}
-    return str(reference.get("kind", "")), str(reference.get("name", ""))

@@ -128,7 +128,7 @@ def _accepted(view: PolicyView) -> Told:
     if view.mistake is not None:
         return Told("Accepted", False, "Invalid", view.mistake)
     if view.older is not None:
-        return Told("Accepted", False, "Conflicted", f"DrainPolicy {view.older} is older and has the same target")
+        return Told("Accepted", False, "Conflicted", f"DrainPolicy {view.older} is older and has the same pods")
     if view.workload is None:
         message = f"there is no {view.kind} {view.name} in this namespace"
         return Told("Accepted", False, Reason.TARGET_NOT_FOUND, message)
@@ -171,7 +171,7 @@ def _stalled(view: PolicyView, now: float) -> Told:
 
 def _conflicted(view: PolicyView) -> Told:
     if view.older is not None:
-        message = f"DrainPolicy {view.older} is older and has the same target: this one has no effect"
+        message = f"DrainPolicy {view.older} is older and has the same pods: this one has no effect"
         return Told("Conflicted", True, Reason.CONFLICTED, message)
     foreign = [pod.name for pod in view.pods if pod.cost is not None and pod.cost != pod.cost_written]
     if foreign:

@@ -84,6 +84,12 @@ class Pod:
     #: the sidecar's account when it left; None: it has not, or left none
     last_word: LastWord | None = None
 
+    @property
+    def marked(self) -> bool:
+        """Whether something of ours stands on it that means nothing without a policy."""
+        marks = (self.held_since, self.rollout_since, self.asked_again, self.cost_written)
+        return any(each is not None for each in marks)
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:

@@ -41,6 +41,12 @@ def risen(told: Iterable[Told], conditions: Iterable[Mapping[str, Any]]) -> list
     return [each for each in told if each.status and before.get(each.type) != ("True", each.reason)]
 
 
+def fallen(told: Iterable[Told], conditions: Iterable[Mapping[str, Any]]) -> list[Told]:
+    """The conditions that are false now and were not, or that are so for another reason."""
+    before = {each.get("type"): (each.get("status"), each.get("reason")) for each in conditions}
+    return [each for each in told if each.status is False and before.get(each.type) != ("False", each.reason)]
+
+
 def steady(status: Any) -> Any:
     """A status without what changes with every stream: equal ones need not be written at once."""
     if isinstance(status, Mapping):
