@@ -96,6 +96,14 @@ def test_the_idler_goes_first(removal, snap, policy, wanted):
         pytest.param([pod("a", 1), terminating("t", None)], ONE, False, id="the other is silent"),
         pytest.param([pod("a", 1), unknown("t", terminating=True)], ONE, False, id="the other is unknown: not idle"),
         pytest.param(
+            [pod("a", 1), unknown("t", terminating=True, ends=NOW + 1)], ONE, False, id="the other has time left"
+        ),
+        pytest.param(
+            [pod("a", 1), unknown("t", terminating=True, ends=NOW)], ONE, True, id="the other's node must be dead"
+        ),
+        pytest.param([pod("a", 1), terminating("t", None, ends=NOW)], ONE, True, id="the other is silent, and overdue"),
+        pytest.param([pod("a", 1), terminating("t", 1, ends=NOW)], ONE, False, id="the other is overdue, and answers"),
+        pytest.param(
             [pod("a", 1), terminating("t", None, running=False)], ONE, True, id="the other has ended altogether"
         ),
         pytest.param([pod("a", 1), terminating("t", 1, owner=NEW)], ONE, False, id="the other is of another owner"),

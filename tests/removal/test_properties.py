@@ -22,7 +22,8 @@ def may_carry(view):
 
 def finishing(snap):
     """The pods that are on their way out and may carry streams."""
-    return [view for view in snap.pods if view.sidecar and (view.terminating or view.final) and may_carry(view)]
+    going = [view for view in snap.pods if view.sidecar and (view.terminating or view.final) and may_carry(view)]
+    return [view for view in going if view.load is Load.KNOWN or view.ends is None or view.ends > NOW]
 
 
 def overridden(view, policy):

@@ -60,6 +60,7 @@ def any_pods(draw, name="p-0"):
         state=draw(st.sampled_from([None, "serving", "draining", "drained"])),
         final=draw(st.sampled_from([False, False, False, True])),
         terminating=draw(st.sampled_from([False, False, True])),
+        ends=draw(st.none() | st.floats(NOW - 10, NOW + 10)),
         leased=draw(st.sampled_from([False, False, False, True])),
         sidecar=draw(st.sampled_from([True, True, True, False])),
         grace_seconds=draw(st.sampled_from([30.0, NEEDED])),

@@ -78,7 +78,7 @@ def policy_view(*pods: Pod, **changes: Any) -> PolicyView:
         "pods": given,
         "readings": {each.uid: reading() for each in given},
         "revision": "old",
-        "paced": True,
+        "max_draining": 1,
         "hold_deadline_seconds": 100.0,
     }
     return PolicyView(**(defaults | changes))

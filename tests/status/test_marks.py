@@ -129,6 +129,15 @@ def test_who_is_touched(held: Any, load: int, others: int, freed: bool, limit: A
     )
 
 
+def test_a_pod_on_a_dead_node_takes_up_no_place() -> None:
+    mine, lost = pod("a", held_since=NOW - 20), pod("lost", deleted=NOW - 100, ends=NOW)
+    for now, expected in ((NOW - 1, []), (NOW, ["a"])):
+        found = ask_again(
+            [mine, lost], {"uid-a": reading(3)}, now, "now", freed=False, max_draining=1, deadline_seconds=100
+        )
+        assert [touch.pod for touch in found] == expected
+
+
 def test_one_pod_of_each_owner_is_touched_the_least_busy() -> None:
     pods = [pod("a", held_since=1.0), pod("b", held_since=1.0), pod("c", held_since=1.0, owner="other")]
     readings = {"uid-a": reading(5), "uid-b": reading(2), "uid-c": reading(9)}

@@ -48,16 +48,24 @@ def told(view: PolicyView) -> dict[str, tuple[bool | None, str, str]]:
             "Unreachable", False, "SomeSilent", "chat-0", id="one-silent",
         ),
         pytest.param(
-            {"workload": workload("Deployment", progress_deadline_seconds=600)},
-            "ProgressDeadlineTooShort", True, "TooShort", "set it to 2060", id="deadline-short",
+            {"workload": workload("Deployment", replicas=2, progress_deadline_seconds=600)},
+            "ProgressDeadlineTooShort", True, "TooShort", "set it to 700", id="deadline-short",
         ),
         pytest.param(
-            {"workload": workload("Deployment", progress_deadline_seconds=600), "paced": False},
+            {"workload": workload("Deployment", replicas=2, progress_deadline_seconds=600), "max_draining": None},
             "ProgressDeadlineTooShort", False, "LongEnough", "", id="not-paced",
         ),
         pytest.param(
-            {"workload": workload("Deployment", progress_deadline_seconds=3000)},
+            {"workload": workload("Deployment", replicas=2, progress_deadline_seconds=700)},
             "ProgressDeadlineTooShort", False, "LongEnough", "", id="deadline-long",
+        ),
+        pytest.param(
+            {"workload": workload("Deployment", replicas=2, progress_deadline_seconds=600), "pods": ()},
+            "ProgressDeadlineTooShort", False, "LongEnough", "", id="deadline-of-nobody",
+        ),
+        pytest.param(
+            {"workload": workload(partition=1), "revision": "new"},
+            "Progressing", False, "Settled", "", id="kept-by-a-partition",
         ),
     ],
 )  # fmt: skip
@@ -76,6 +84,13 @@ def test_a_policy_without_effect_says_nothing_of_pods() -> None:
     [
         pytest.param({}, False, True, id="rest"),
         pytest.param({"revision": "new"}, True, False, id="rollout"),
+        pytest.param({"revision": "new", "workload": workload(partition=1)}, False, True, id="partition"),
+        pytest.param(
+            {"revision": "new", "workload": workload(partition=1), "pods": (pod("chat-1"),)},
+            True,
+            False,
+            id="beyond-it",
+        ),
         pytest.param({"pods": (pod(deleted=NOW),)}, True, False, id="leaving"),
         pytest.param({"pods": (pod(held_since=NOW),)}, False, True, id="an eviction is held"),
         pytest.param({"workload": workload(ready_replicas=0)}, False, False, id="not-ready"),

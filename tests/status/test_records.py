@@ -22,7 +22,7 @@ def test_a_pod_is_read() -> None:
     body["metadata"] |= {"deletionTimestamp": "1970-01-01T01:00:00Z", "deletionGracePeriodSeconds": 600}
     found = pod_record(body)
     assert (found.owner_kind, found.owner, found.revision, found.port) == ("StatefulSet", "uid-chat", "old", 18081)
-    assert (found.held_since, found.deleted, found.grace_seconds) == (60.0, 3000.0, 2000.0)
+    assert (found.held_since, found.deleted, found.ends, found.grace_seconds) == (60.0, 3000.0, 3600.0, 2000.0)
     assert found.notes == (Note("PortConflict", "taken"),)
     assert found.proxy == "chat"
     assert found.ready
@@ -89,6 +89,35 @@ def test_a_workload_is_read(kind: str, revision: str) -> None:
     assert found.on_delete is (kind == "StatefulSet")
     assert found.owner_name == ("above" if kind == "ReplicaSet" else "")
     assert found.progress_deadline_seconds == (600 if kind == "Deployment" else None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "update", "start", "rolled", "kept"),
+    [
+        pytest.param("StatefulSet", {"partition": 2}, None, 3, [0, 1], id="a partition"),
+        pytest.param(
+            "StatefulSet", {"partition": 9}, None, 0, [0, 1, 2, 3, 4], id="a partition of more than there are"
+        ),
+        pytest.param("StatefulSet", {"partition": 2}, 1, 3, [0, 1, 2], id="counted from the first ordinal"),
+        pytest.param("StatefulSet", None, None, 5, [], id="none"),
+        pytest.param("Deployment", {"partition": 2}, None, 5, [], id="another kind"),
+    ],
+)
+def test_which_pods_a_partition_keeps(kind: str, update: Any, start: Any, rolled: int, kept: list[int]) -> None:
+    body = workload_body(replicas=5, updateStrategy={"rollingUpdate": update}, ordinals=start and {"start": start})
+    found = workload_record(body, kind)
+    assert found.rolled == rolled
+    assert [number for number in range(5) if found.keeps(pod_record(pod_body(f"chat-{number}")))] == kept
+
+
+def test_a_pod_is_marked_by_what_is_ours() -> None:
+    body = pod_body()
+    assert not pod_record(body).marked
+    for mark in names.POD_MARKS:
+        body["metadata"]["annotations"] = {mark: "1970-01-01T00:01:00Z"}
+        assert pod_record(body).marked
+    body["metadata"]["annotations"] = {names.ALLOW_REMOVAL: "true", names.DELETION_COST: "1"}
+    assert not pod_record(body).marked
 
 
 def test_a_workload_without_replicas_wants_one() -> None:

@@ -54,6 +54,16 @@ def test_a_rollout_lasts_until_its_successors_are_ready(pods: Any) -> None:
     assert "finishedAt" not in found
 
 
+def test_a_rollout_of_a_part_ends_with_that_part() -> None:
+    pods = (pod("a"), pod("b", revision="new"))
+    found, happened = roll_up(
+        {"revision": "new", "startedAt": "x"}, Scene("new", 1, pods, 0, frozenset({"uid-a"})), {}, [], NOW
+    )
+    assert found is not None
+    assert (found["total"], found["waiting"]) == (1, 0)
+    assert [each.reason for each in happened] == ["RolloutFinished"]
+
+
 def test_a_leased_pod_drains() -> None:
     found, _ = roll_up(None, Scene("new", 1, (pod("a"),)), {"uid-a": reading(state="draining")}, [], NOW)
     assert found is not None

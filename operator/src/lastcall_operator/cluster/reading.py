@@ -38,6 +38,7 @@ def read_pod(pod: Object, gauge: Gauge | None, misses: int, needed_seconds: floa
         state=gauge.state if gauge is not None else None,
         final=gauge is not None and gauge.draining and gauge.final,
         terminating="deletionTimestamp" in metadata,
+        ends=seconds(metadata.get("deletionTimestamp")),
         leased=gauge is not None and gauge.draining and not gauge.final,
         sidecar=has_sidecar(pod),
         grace_seconds=grace_of(pod),

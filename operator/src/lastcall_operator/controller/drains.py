@@ -139,7 +139,7 @@ class Drains:
         cache = self._cache()
         for workload in reversed(list(cache.owners(pod))):
             revision = cache.revision(workload)
-            if revision and revision != pod.revision:
+            if revision and revision != pod.revision and not workload.keeps(pod):
                 return workload.uid, revision
         return None
 

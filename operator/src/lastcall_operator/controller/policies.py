@@ -110,7 +110,7 @@ class Policies:
             pods=pods,
             readings={},
             revision="" if workload is None else cache.revision(workload),
-            paced=spec.max_draining is not None,
+            max_draining=None if workload is None else spec.busy_limit(workload.replicas),
             hold_deadline_seconds=float(spec.hold_deadline_seconds),
             older=older(policy, cache.rivals(policy.namespace, (kind, name), pods)),
         )
@@ -120,15 +120,17 @@ class Policies:
     ) -> tuple[Object, list[Happened]]:
         now = self._writes.clock()
         followed: list[Track] = [each for each in self._drains.followed(key) if each.revision != view.revision]
-        replicas = 0 if view.workload is None else view.workload.replicas
-        scene = Scene(view.revision, replicas, view.pods, len(followed))
+        workload = view.workload
+        replicas = 0 if workload is None else workload.rolled
+        kept = frozenset(pod.uid for pod in view.pods if workload is not None and workload.keeps(pod))
+        scene = Scene(view.revision, replicas, view.pods, len(followed), kept)
         before = self._writes.status_of(obj).get("rollout")
         rollout, happened = roll_up(before, scene, readings, self._drains.outcomes(key), now)
         values: dict[str, Any] = {"inFlight": in_flight(view.pods, readings), "pods": rows(view.pods, readings)}
         if rollout is not None:
             values["rollout"] = rollout
-            if rollout.get("finishedAt") and not (before or {}).get("finishedAt") and view.workload is not None:
-                self._finished(view.workload, rollout, now)
+            if rollout.get("finishedAt") and not (before or {}).get("finishedAt") and workload is not None:
+                self._finished(workload, rollout, now)
         return values, happened
 
     def _finished(self, workload: Workload, rollout: Mapping[str, Any], now: float) -> None:
@@ -178,14 +180,14 @@ class Policies:
         gone = memory.going - {pod.uid for pod in view.pods}
         memory.going = frozenset(pod.uid for pod in view.pods if pod.deleted is not None)
         # Who evicts asks again by itself: only a workload that wants to lose pods has a controller to wake.
-        if not workload.on_delete and _surplus(view, workload):
+        if not workload.on_delete and view.surplus:
             touches += ask_again(
                 view.pods,
                 view.readings,
                 now,
                 stamp(now),
                 freed=bool(gone),
-                max_draining=policy.spec.busy_limit(workload.replicas),
+                max_draining=view.max_draining,
                 deadline_seconds=float(policy.spec.hold_deadline_seconds),
             )
         await self._writes.touch(policy.namespace, touches)
@@ -217,9 +219,3 @@ def _planned(policy: DrainPolicyObject, workload: Workload) -> DrainPolicy:
 
 def _with(view: PolicyView, readings: Readings, network: str | None) -> PolicyView:
     return replace(view, readings=readings, network=network)
-
-
-def _surplus(view: PolicyView, workload: Workload) -> bool:
-    """Whether the workload's own controllers are the ones who want pods to go."""
-    older_ones = bool(view.revision) and any(pod.revision != view.revision for pod in view.pods)
-    return older_ones or workload.current_replicas > workload.replicas

@@ -39,6 +39,17 @@ def to_write(pods: Iterable[Pod], order: Order) -> dict[str, int]:
     return {pod.uid: cost(pod, order) for pod in pods if cost(pod, order) != (pod.cost or 0)}
 
 
-def with_streams(snapshot: Snapshot) -> tuple[Pod, ...]:
-    """Find the pods that are on their way out and still carry streams, or do not say that they carry none."""
-    return tuple(pod for pod in snapshot.pods if pod.sidecar and pod.going and not pod.idle)
+def with_streams(snapshot: Snapshot, now: float) -> tuple[Pod, ...]:
+    """Find the pods that are on their way out and still carry streams, or do not say that they carry none.
+
+    One that is silent when its grace has passed is not waited for: its node has gone, and nobody deletes it.
+    """
+    return tuple(
+        pod
+        for pod in snapshot.pods
+        if pod.sidecar and pod.going and not pod.idle and not (pod.load is not Load.KNOWN and _overdue(pod, now))
+    )
+
+
+def _overdue(pod: Pod, now: float) -> bool:
+    return pod.ends is not None and now >= pod.ends

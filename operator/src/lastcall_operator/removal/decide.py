@@ -124,7 +124,7 @@ def _paced(case: _Case) -> Decision | None:
     limit = case.policy.max_draining
     if limit is None or case.victim.idle or case.victim.load is Load.UNKNOWN:
         return None
-    finishing = costs.with_streams(case.snapshot)
+    finishing = costs.with_streams(case.snapshot, case.now)
     if len(finishing) < limit:
         return None
     return Refuse(

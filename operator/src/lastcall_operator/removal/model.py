@@ -56,6 +56,8 @@ class Pod:
     final: bool = False
     #: deleted, or allowed to be by a reservation that has not run out
     terminating: bool = False
+    #: when the grace of its deletion will have passed; None: not deleted
+    ends: float | None = None
     #: a leased drain runs, or is reserved
     leased: bool = False
     #: whether it has a sidecar at all; a pod without one is never held and counts for nothing

@@ -21,7 +21,7 @@ def in_order(pods: Iterable[PodView], order: Order) -> list[PodView]:
     Pods that are not ready come first in either order: they serve nobody, so their going costs nothing. Pods that do
     not say what they carry come last among their equals. Ties go by ordinal, highest first, as StatefulSets count down.
     """
-    return sorted(pods, key=lambda pod: (pod.ready, *_wish(pod, order), -_ordinal(pod.name), pod.name))
+    return sorted(pods, key=lambda pod: (pod.ready, *_wish(pod, order), -ordinal(pod.name), pod.name))
 
 
 def _wish(pod: PodView, order: Order) -> tuple[bool, float]:
@@ -32,7 +32,7 @@ def _wish(pod: PodView, order: Order) -> tuple[bool, float]:
     return load is None, load or 0
 
 
-def _ordinal(name: str) -> int:
+def ordinal(name: str) -> int:
     """Read the number at the end of a pod's name (`chat-10` is 10); -1 where there is none."""
     digits = name[len(name.rstrip("0123456789")) :]
     return int(digits) if digits else -1

@@ -79,7 +79,7 @@ def ask_again(
 
     `freed`: a pod that was terminating has just gone. Otherwise only where a removal that was held may go by now.
     """
-    busy = sum(pod.deleted is not None and _load(pod, readings) != 0 for pod in pods)
+    busy = sum(_finishing(pod, readings, now) for pod in pods)
     room = max_draining is None or busy < max_draining
     found: dict[str, Touch] = {}
     for pod in sorted(pods, key=lambda each: (_load(each, readings), each.name)):
@@ -90,6 +90,13 @@ def ask_again(
         if freed or (may and due and now - pod.held_since >= ASK_SECONDS):
             found[pod.owner] = Touch(pod.name, pod.uid, {names.ASK_AGAIN: stamp})
     return list(found.values())
+
+
+def _finishing(pod: Pod, readings: Readings, now: float) -> bool:
+    """Whether a pod that goes takes up a place, as `removal.costs` has it."""
+    load = _load(pod, readings)
+    overdue = pod.ends is not None and now >= pod.ends
+    return pod.deleted is not None and load != 0 and not (overdue and load == float("inf"))
 
 
 def _load(pod: Pod, readings: Readings) -> float:

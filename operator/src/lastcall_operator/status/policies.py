@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastcall_operator.api.names import Reason
+from lastcall_operator.removal.model import Policy
+from lastcall_operator.removal.progress import progress_warning
 
 from .readings import Readings, askable, counted, cut_off, draining, in_flight, named
 from .records import Pod, Workload
@@ -28,7 +30,8 @@ class PolicyView:
     readings: Readings
     #: the revision wanted; empty when unknown
     revision: str
-    paced: bool
+    #: `maxDraining` for its replicas; None: not paced
+    max_draining: int | None
     hold_deadline_seconds: float
     #: an older policy of the same workload
     older: str | None = None
@@ -36,6 +39,20 @@ class PolicyView:
     mistake: str | None = None
     #: the NetworkPolicy that is likely to be in the way
     network: str | None = None
+
+    @property
+    def outdated(self) -> list[Pod]:
+        """The pods that are to get another revision."""
+        workload = self.workload
+        if workload is None or not self.revision:
+            return []
+        return [pod for pod in self.pods if pod.revision != self.revision and not workload.keeps(pod)]
+
+    @property
+    def surplus(self) -> bool:
+        """Whether the workload's own controllers are the ones who want pods to go."""
+        workload = self.workload
+        return workload is not None and (bool(self.outdated) or workload.current_replicas > workload.replicas)
 
 
 def conditions(view: PolicyView, now: float) -> list[Told]:
@@ -94,11 +111,6 @@ def rows(pods: Sequence[Pod], readings: Readings) -> list[dict[str, Any]]:
     return [_row(pod, readings) for pod in ordered[:ROWS]]
 
 
-def progress_deadline_needed(pods: Sequence[Pod]) -> int:
-    """Seconds that a paced Deployment may go without progress: the longest end of a pod, and a minute."""
-    return int(max((pod.grace_seconds for pod in pods), default=0.0)) + 60
-
-
 def _row(pod: Pod, readings: Readings) -> dict[str, Any]:
     row: dict[str, Any] = {"name": pod.name, "revision": pod.revision, "state": _state(pod, readings)}
     gauge = None if (reading := readings.get(pod.uid)) is None else reading.now
@@ -120,8 +132,7 @@ def _unsettled(view: PolicyView) -> bool:
     workload = view.workload
     if workload is None:
         return False
-    older = bool(view.revision) and any(pod.revision != view.revision for pod in view.pods)
-    return older or workload.current_replicas != workload.replicas or not workload.observed
+    return bool(view.outdated) or workload.current_replicas != workload.replicas or not workload.observed
 
 
 def _accepted(view: PolicyView) -> Told:
@@ -138,7 +149,7 @@ def _accepted(view: PolicyView) -> Told:
 
 
 def _progressing(view: PolicyView) -> Told:
-    older = [pod for pod in view.pods if view.revision and pod.revision != view.revision]
+    older = view.outdated
     if older:
         return Told("Progressing", True, "RollingOut", f"{counted(len(older), 'pod')} of an older revision left")
     workload = view.workload
@@ -184,15 +195,13 @@ def _deadline(view: PolicyView) -> list[Told]:
     workload = view.workload
     if workload is None or workload.progress_deadline_seconds is None:
         return []
-    needed = progress_deadline_needed(view.pods)
-    if not view.paced or not view.pods or workload.progress_deadline_seconds >= needed:
+    policy = Policy(max_draining=view.max_draining, hold_deadline_seconds=view.hold_deadline_seconds)
+    longest = max((pod.grace_seconds for pod in view.pods), default=0.0)
+    warning = progress_warning(policy, workload.replicas, longest, workload.progress_deadline_seconds)
+    if warning is None or not view.pods:
         message = "the Deployment waits long enough for a paced rollout"
         return [Told("ProgressDeadlineTooShort", False, "LongEnough", message)]
-    message = (
-        f"progressDeadlineSeconds is {workload.progress_deadline_seconds}: one pod of a paced rollout may take longer; "
-        f"set it to {needed}"
-    )
-    return [Told("ProgressDeadlineTooShort", True, "TooShort", message)]
+    return [Told("ProgressDeadlineTooShort", True, "TooShort", warning)]
 
 
 def scale(view: PolicyView) -> Mapping[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from lastcall_operator.api import names
 from lastcall_operator.api.gauge import LastWord, parse_last_word
+from lastcall_operator.rollout.ordering import ordinal
 
 _LAST_PORT = 65535
 #: Why a container waits, if that will not mend by waiting.
@@ -58,6 +59,8 @@ class Pod:
     ready: bool
     #: seconds since the epoch of the deletion's request; None: not deleted
     deleted: float | None
+    #: when the grace of its deletion will have passed; None: not deleted
+    ends: float | None
     grace_seconds: float
     #: where its sidecar answers; None: nowhere (no address yet, or the node's)
     ip: str | None
@@ -115,7 +118,20 @@ class Workload:
     #: whether its controller has seen its newest spec
     observed: bool
     selector: Mapping[str, str]
+    #: StatefulSet with RollingUpdate: so many pods, those of the lowest ordinals, keep the revision they have
+    partition: int = 0
+    #: StatefulSet: the ordinal of its first pod
+    first_ordinal: int = 0
     api_version: str = "apps/v1"
+
+    @property
+    def rolled(self) -> int:
+        """How many pods are to have the wanted revision."""
+        return max(0, self.replicas - self.partition)
+
+    def keeps(self, pod: Pod) -> bool:
+        """Whether a pod is to keep its revision, whatever is wanted of the others."""
+        return self.partition > 0 and ordinal(pod.name) < self.first_ordinal + self.partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +152,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
     conditions = {each.get("type"): each.get("status") == "True" for each in status.get("conditions") or []}
     containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
     grace = metadata.get("deletionGracePeriodSeconds")
-    deleted = seconds(metadata.get("deletionTimestamp"))  # this is when the grace will have passed
+    ends = seconds(metadata.get("deletionTimestamp"))
     return Pod(
         namespace=metadata.get("namespace", ""),
         name=metadata["name"],
@@ -150,7 +166,8 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         phase=status.get("phase", "Pending"),
         scheduled=bool(spec.get("nodeName")),
         ready=conditions.get("Ready", False),
-        deleted=None if deleted is None else deleted - float(grace or 0),
+        deleted=None if ends is None else ends - float(grace or 0),
+        ends=ends,
         grace_seconds=float(spec.get("terminationGracePeriodSeconds") or 30),
         ip=None if spec.get("hostNetwork") else status.get("podIP") or None,
         port=_port(annotations.get(names.ADMIN_PORT)),
@@ -200,6 +217,8 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
         progress_deadline_seconds=spec.get("progressDeadlineSeconds") if kind == "Deployment" else None,
         observed=int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0),
         selector=dict((spec.get("selector") or {}).get("matchLabels") or {}),
+        partition=int((strategy.get("rollingUpdate") or {}).get("partition") or 0) if kind == "StatefulSet" else 0,
+        first_ordinal=int((spec.get("ordinals") or {}).get("start") or 0),
     )
 
 

@@ -15,7 +15,7 @@ from .told import Happened
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The workload now: the revision and the number of pods that are wanted, and the pods that are there."""
+    """The workload now: the revision that is wanted, how many pods are to have it, and the pods that are there."""
 
     #: empty: not known, or a kind of workload that has no revisions
     revision: str
@@ -23,11 +23,13 @@ class Scene:
     pods: tuple[Pod, ...]
     #: pods of older revisions whose end is still being followed
     followed: int = 0
+    #: UIDs of pods that are to keep another revision
+    kept: frozenset[str] = frozenset()
 
     @property
     def older(self) -> list[Pod]:
-        """The pods of another revision, those on their way out included."""
-        return [pod for pod in self.pods if pod.revision != self.revision]
+        """The pods that are to get another revision, those on their way out included."""
+        return [pod for pod in self.pods if pod.revision != self.revision and pod.uid not in self.kept]
 
     @property
     def updated(self) -> list[Pod]:
