@@ -105,6 +105,20 @@ def test_when_each_second_counts(changes: dict[str, Any], moving: bool, resting:
     assert (moves(view), at_rest(view)) == (moving, resting)
 
 
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({}, False, id="rest"),
+        pytest.param({"revision": "new"}, True, id="rollout"),
+        pytest.param({"workload": workload(current_replicas=2)}, True, id="scale-down"),
+        pytest.param({"workload": workload(observed=False)}, False, id="not-observed"),
+        pytest.param({"workload": None}, False, id="no-workload"),
+    ],
+)
+def test_whose_controllers_want_pods_to_go(changes: dict[str, Any], expected: bool) -> None:
+    assert policy_view(**changes).surplus is expected
+
+
 def test_rows_are_the_busiest_first_and_a_hundred_at_most() -> None:
     pods = tuple(pod(f"chat-{number}") for number in range(120))
     readings = {each.uid: reading(number) for number, each in enumerate(pods)}
