@@ -123,7 +123,7 @@ def rollout(it: Cluster) -> Iterator[None]:
             it.lease(uid)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.lists(st.integers(1, 4), min_size=2, max_size=3),
     st.integers(1, 2),

@@ -4,7 +4,7 @@ import itertools
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lastcall_operator.api import names
@@ -69,7 +69,6 @@ def test_of_a_pod_under_no_policy_everything_of_ours_is_taken_off() -> None:
     assert touch.annotations == dict.fromkeys([*names.POD_MARKS, names.DELETION_COST])
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.floats(60, REMEMBER_SECONDS - REPEAT_SECONDS - 1), min_size=1, max_size=5),
     st.sampled_from([(Kind.EVICTION,), tuple(Kind)]).flatmap(
