@@ -51,6 +51,8 @@ async def test_500_are_polled_in_well_under_a_second(fakes, sidecars):
         pytest.param({"status": 302}, id="a redirect"),
         pytest.param({"hangs": True}, id="no answer in time"),
         pytest.param({"says": {"in_flight": 0}}, id="not an answer"),
+        pytest.param({"in_flight": float("inf")}, id="no number"),
+        pytest.param({"state": "bogus"}, id="a state that there is not"),
     ],
 )
 async def test_what_is_no_answer_is_silence(fakes, sidecars, spoil):
@@ -63,6 +65,33 @@ async def test_what_is_no_answer_is_silence(fakes, sidecars, spoil):
     assert found["uid-b"].in_flight == 1
     assert sidecars.misses("uid-a") == 1
     assert sidecars.misses("uid-b") == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"",
+        b"220 mail ESMTP\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 99999 OK\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: \xff=\x00\r\nX" + b"y" * 20_000 + b": z\r\n\r\n",
+    ],
+    ids=["nothing", "mail", "negative", "two lengths", "chunks", "short", "encoded", "status", "upgrade", "head"],
+)
+async def test_what_is_no_http_is_silence(sidecars, answer):
+    async def odd(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(odd, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await sidecars.poll([Target("a", "uid-a", "127.0.0.1", port)], 1.0) == {"uid-a": None}
 
 
 async def test_nobody_listens(fakes, sidecars):
