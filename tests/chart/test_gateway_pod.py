@@ -48,6 +48,11 @@ def test_a_busy_loop_has_ten_seconds_to_answer_the_liveness_probe_six_times() ->
     assert (probe["timeoutSeconds"], probe["failureThreshold"]) == (10, 6)
 
 
+def test_a_hung_container_is_restarted_in_a_minute_and_not_after_the_drain_s_time() -> None:
+    graces = {name: it.get("terminationGracePeriodSeconds") for name, it in container().items() if "Probe" in name}
+    assert graces == {"startupProbe": 60, "readinessProbe": None, "livenessProbe": 60}
+
+
 def test_a_rollout_takes_no_pod_before_its_successor_is_ready() -> None:
     strategy = one("Deployment", {"gateway.maxSurge": "25%"})["spec"]["strategy"]
     assert strategy == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}}

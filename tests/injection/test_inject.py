@@ -307,6 +307,24 @@ def test_a_hung_app_is_restarted_after_its_own_grace(own, expected):
     assert spec["initContainers"][1]["livenessProbe"]["terminationGracePeriodSeconds"] == expected
 
 
+@pytest.mark.parametrize("mode", ["Ingress", "Egress", "Gateway"])
+def test_a_hung_sidecar_is_restarted_in_a_minute_and_not_after_the_drain_s_time(mode):
+    after = injected(pod(), mode)["spec"]
+    made = after["containers"][0] if mode == "Gateway" else after["initContainers"][0]
+    for probe in ("livenessProbe", "startupProbe"):
+        assert made[probe]["terminationGracePeriodSeconds"] == 60
+    assert "terminationGracePeriodSeconds" not in made.get("readinessProbe", {})  # the API server refuses it there
+
+
+def test_a_gateway_s_own_probe_keeps_the_grace_that_it_was_made_with():
+    before = pod(app(livenessProbe={"tcpSocket": {"port": 8080}}), terminationGracePeriodSeconds=7)
+    after = injected(before, "Gateway")
+    (made,) = after["spec"]["containers"]
+    assert made["livenessProbe"] == {"tcpSocket": {"port": 8080}, "terminationGracePeriodSeconds": 7}
+    assert made["startupProbe"]["terminationGracePeriodSeconds"] == 60
+    assert undo(after) == before
+
+
 # Egress.
 
 

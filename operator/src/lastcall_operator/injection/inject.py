@@ -260,11 +260,7 @@ def _extend_grace(spec: Object, proxy: StreamProxy, original: Original) -> None:
     waits = proxy.spec.mode is not Mode.EGRESS or drain.egress_wait is EgressWait.UNTIL_IDLE
     needed = proxy.spec.drain_seconds if waits else drain.settle_seconds + EXIT_MARGIN_SECONDS
     spec["terminationGracePeriodSeconds"] = own + needed
-    if proxy.spec.mode is Mode.GATEWAY:
-        return  # its only container is the one that the time is for
     for container in all_containers(spec):
-        if container["name"] == names.SIDECAR_CONTAINER:
-            continue
         record = original.of(container)
         for probe in ("livenessProbe", "startupProbe"):
             found = container.get(probe)

@@ -14,7 +14,7 @@ from lastcall_operator.injection.original import DRAIN_COMMAND, WAIT_PATH
 
 #: The image's own user.
 USER = 65532
-#: A sidecar that hangs for a minute is given one more to end what can end.
+#: A sidecar that hangs for a minute is given one more to end what can end; the pod's grace is for its drain.
 LIVENESS_GRACE_SECONDS = 60
 ADMIN_PORT_NAME = "lastcall-admin"
 
@@ -48,7 +48,7 @@ def container(
     if app_port is not None:
         env.append({"name": "LASTCALL_UPSTREAM__URL", "value": f"http://127.0.0.1:{app_port}"})
     ports = [{"name": name, "containerPort": traffic_port, "protocol": "TCP"} for name in port_names]
-    made: Object = {
+    return {
         "name": names.SIDECAR_CONTAINER,
         "image": image,
         "imagePullPolicy": pull_policy,
@@ -71,8 +71,6 @@ def container(
         },
         "volumeMounts": [*mounts(proxy), {"name": paths.TMP_VOLUME, "mountPath": "/tmp"}],  # noqa: S108 - an emptyDir
     }
-    made["livenessProbe"]["terminationGracePeriodSeconds"] = LIVENESS_GRACE_SECONDS
-    return made
 
 
 def probes(admin_port: int, *, ready: bool) -> Object:
@@ -84,6 +82,7 @@ def probes(admin_port: int, *, ready: bool) -> Object:
             "periodSeconds": 1,
             "timeoutSeconds": 10,
             "failureThreshold": 60,
+            "terminationGracePeriodSeconds": LIVENESS_GRACE_SECONDS,
         },
         # 200 while draining, and patient: a busy loop must not kill streams.
         "livenessProbe": {
@@ -91,6 +90,7 @@ def probes(admin_port: int, *, ready: bool) -> Object:
             "periodSeconds": 10,
             "timeoutSeconds": 10,
             "failureThreshold": 6,
+            "terminationGracePeriodSeconds": LIVENESS_GRACE_SECONDS,
         },
     }
     if ready:
