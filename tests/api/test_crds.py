@@ -1,12 +1,13 @@
 """The CRDs are the types', hold what the sidecar's own schema says, and are what the chart and the docs have."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from lastcall_operator.api.crds import definitions, structural
+from lastcall_operator.api.crds import _STREAM_PROXY_RULES, definitions, structural
 from lastcall_operator.api.drainpolicy import DrainPolicySpec
 from lastcall_operator.api.streamproxy import StreamProxySpec
 from lastcall_sidecar.settings.json_schema import json_schema
@@ -124,7 +125,25 @@ def test_a_part_that_is_left_out_is_filled_in_and_a_reference_is_not():
     assert properties["limits"]["default"] == {}
     assert "default" not in properties["selector"]
     assert "default" not in properties["upstream"]["properties"]["apiKeySecretRef"]
-    assert properties["sidecar"]["properties"]["resources"]["x-kubernetes-preserve-unknown-fields"] is True
+
+
+def test_amounts_are_numbers_or_texts_of_a_pattern():
+    resources = structural(StreamProxySpec)["properties"]["sidecar"]["properties"]["resources"]
+    for part in ("requests", "limits"):
+        amount = resources["properties"][part]["additionalProperties"]
+        assert set(amount) == {"x-kubernetes-int-or-string", "pattern"}
+        for text, good in [("100m", True), ("1.5Gi", True), ("1e3", True), ("lots", False), ("-1", False)]:
+            assert bool(re.fullmatch(amount["pattern"], text)) is good
+
+
+@pytest.mark.parametrize(
+    ("text", "good"), [("a b!", False), ("app", True), ("example.com/app", True), ("a/b/c", False)]
+)
+def test_the_rule_on_keys_is_a_pattern_that_cel_can_read(text, good):
+    ((rule, _),) = [each for each in _STREAM_PROXY_RULES if "key.matches" in each[0]]
+    pattern = rule.partition("key.matches('")[2].removesuffix("'))")
+    assert "\\" not in pattern  # CEL would want it twice
+    assert bool(re.fullmatch(pattern, text)) is good
 
 
 def test_a_list_of_named_things_is_a_map_to_the_api_server():

@@ -378,6 +378,16 @@ def test_gateway_configures_the_pod_s_only_container():
     assert undo(after) == pod(own)
 
 
+def test_a_gateway_may_be_called_as_a_sidecar_is():
+    own = {"name": "lastcall", "image": "i", "livenessProbe": {"tcpSocket": {"port": 8080}}}
+    after = injected(pod(own), "Gateway")
+    (made,) = after["spec"]["containers"]
+    assert made["lifecycle"]["preStop"] == EXEC
+    assert made["livenessProbe"]["terminationGracePeriodSeconds"] == 30
+    assert inject(after, proxy("Gateway"), DEFAULTS).pod == after
+    assert undo(after) == pod(own)
+
+
 def test_a_gateway_listens_where_its_own_variables_say():
     own = {
         "name": "gateway",
@@ -441,6 +451,14 @@ def test_a_gateway_listens_where_its_own_variables_say():
             pod(app("lastcall")), "Ingress", {}, ["spec.containers[lastcall]"], None, id="the name of a container"
         ),
         pytest.param(
+            pod(app("g"), initContainers=[{"name": "lastcall"}]),
+            "Gateway",
+            {},
+            ["spec.initContainers[lastcall]"],
+            None,
+            id="the name of a gateway's init container",
+        ),
+        pytest.param(
             pod(initContainers=[{"name": "lastcall"}]),
             "Egress",
             {},
@@ -475,8 +493,8 @@ def test_a_gateway_listens_where_its_own_variables_say():
         pytest.param(
             pod(),
             "Egress",
-            {"sidecar": {"resources": {"requests": {"memory": "lots"}}}},
-            ["spec.sidecar.resources", "lots"],
+            {"sidecar": {"resources": {"requests": {"memory": "1Gi\n"}}}},
+            ["spec.sidecar.resources", "1Gi"],
             None,
             id="no quantity",
         ),

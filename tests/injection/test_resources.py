@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 from tests.injection.pods import DEFAULTS, app, pod, proxy, sidecar
 
+from lastcall_operator.api.streamproxy import Resources
 from lastcall_operator.injection import inject
 from lastcall_operator.injection.resources import quantity, sidecar_resources
 
@@ -56,7 +57,7 @@ def test_what_is_no_quantity(text):
     ],
 )
 def test_what_is_asked_for_goes_over_the_defaults(asked, requests, limits):
-    assert sidecar_resources(asked, guaranteed=False) == {"requests": requests, "limits": limits}
+    assert sidecar_resources(Resources(**asked), guaranteed=False) == {"requests": requests, "limits": limits}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +69,7 @@ def test_what_is_asked_for_goes_over_the_defaults(asked, requests, limits):
     ],
 )
 def test_in_a_guaranteed_pod_requests_are_limits(asked, cpu, memory):
-    made = sidecar_resources(asked, guaranteed=True)
+    made = sidecar_resources(Resources(**asked), guaranteed=True)
     assert made["requests"] == made["limits"] == {"cpu": cpu, "memory": memory}
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from . import names
 from .drainpolicy import DrainPolicySpec
+from .selector import LABEL_KEY, VALUES
 from .streamproxy import StreamProxySpec
 
 Schema = dict[str, Any]
@@ -18,6 +19,12 @@ _STREAM_PROXY_RULES = (
     (("has(self.selector.matchLabels) && size(self.selector.matchLabels) > 0 || "
      "has(self.selector.matchExpressions) && size(self.selector.matchExpressions) > 0"),
      "spec.selector must name a label: an empty one would mean every pod"),
+    # A pattern is for values alone: OpenAPI has none for the keys of a map.
+    (f"!has(self.selector.matchLabels) || self.selector.matchLabels.all(key, key.matches('{LABEL_KEY}'))",
+     "spec.selector.matchLabels: a key must be a label's: a name, with a domain and / before it or without"),
+    (("!has(self.selector.matchExpressions) || self.selector.matchExpressions.all(each, "
+      "(each.operator in ['In', 'NotIn']) == (has(each.values) && size(each.values) > 0))"),
+     f"spec.selector.matchExpressions[]: {VALUES}"),
     ("self.mode != 'Ingress' || has(self.appPort)",
      "spec.appPort is required in mode Ingress: the port that is taken over"),
     ("self.mode == 'Ingress' || !has(self.appPort)",
@@ -264,7 +271,9 @@ def _plain(schema: Schema, named: Schema) -> Schema:
     if "anyOf" in schema:
         choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
         if {choice.get("type") for choice in choices} == {"integer", "string"}:
-            return {"x-kubernetes-int-or-string": True, **said, **default}
+            text = next(choice for choice in choices if choice["type"] == "string")
+            pattern = {key: text[key] for key in ("pattern",) if key in text}  # only texts are held to it
+            return {"x-kubernetes-int-or-string": True, **pattern, **said, **default}
         (only,) = choices
         return {**_plain(only, named), **said, **default}
     made = {key: value for key, value in schema.items() if key in _KEPT and value != []}
@@ -279,7 +288,7 @@ def _plain(schema: Schema, named: Schema) -> Schema:
             for name, field in schema["properties"].items()
         }
     elif schema.get("type") == "object":
-        made |= _map(schema, named)
+        made["additionalProperties"] = _plain(schema["additionalProperties"], named)
     if "items" in schema:
         made["items"] = _plain(schema["items"], named)
         if "name" in made["items"].get("required", []):  # the API server refuses a name that is there twice
@@ -304,11 +313,3 @@ _KEPT = frozenset(
         "minItems", "maxItems", "maxProperties",
     }
 )  # fmt: skip
-
-
-def _map(schema: Schema, named: Schema) -> Schema:
-    """A mapping: its values have a type, or anything goes, as in `resources`."""
-    values = schema.get("additionalProperties")
-    if isinstance(values, dict) and values:
-        return {"additionalProperties": _plain(values, named)}
-    return {"x-kubernetes-preserve-unknown-fields": True}

@@ -290,6 +290,31 @@ class Auth(Part, frozen=True):
     ] = None
 
 
+#: As Kubernetes writes amounts, and never less than nothing: `100m`, `1.5Gi`, `1e3`, 2.
+Quantity = (
+    Annotated[int, Meta(ge=0)]
+    | Annotated[
+        str,
+        Meta(
+            max_length=64,
+            pattern=r"^[+]?([0-9]+([.][0-9]*)?|[.][0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$",
+        ),
+    ]
+)
+Quantities = dict[Annotated[str, Meta(max_length=317)], Quantity]
+
+
+class Resources(Part, frozen=True):
+    """The container's share, as in a pod."""
+
+    requests: Annotated[Quantities, Meta(max_length=16, description="What it is sure to get: cpu, memory.")] = field(
+        default_factory=dict
+    )
+    limits: Annotated[Quantities, Meta(max_length=16, description="What it gets at most: cpu, memory.")] = field(
+        default_factory=dict
+    )
+
+
 class Sidecar(Part, frozen=True):
     """The container."""
 
@@ -297,12 +322,12 @@ class Sidecar(Part, frozen=True):
         str, Meta(max_length=512, description="Its image; empty: the operator's default. May be restricted by it.")
     ] = ""
     resources: Annotated[
-        dict[str, Any],
+        Resources,
         Meta(
             description="Its requests and limits, as in a pod; empty: 100m and 128Mi requested, 512Mi limit. A pod "
             "whose own containers are Guaranteed stays so."
         ),
-    ] = field(default_factory=dict)
+    ] = field(default_factory=Resources)
     log_level: Annotated[LogLevel, Meta(description="The least important lines that it logs.")] = LogLevel.INFO
 
 
@@ -401,8 +426,7 @@ def parse_stream_proxy(item: dict[str, Any]) -> StreamProxy:
 
 def _check(spec: StreamProxySpec) -> None:
     """What a field alone cannot say. The CRD says the same to the API server."""
-    if spec.selector.empty:
-        raise SpecError("spec.selector must name a label: an empty one would mean every pod")
+    spec.selector.check("spec.selector")
     if spec.mode is Mode.INGRESS:
         if spec.app_port in {None, ""}:
             raise SpecError("spec.appPort is required in mode Ingress: the port that is taken over")

@@ -66,7 +66,7 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
     """
     pod = undo(pod)
     spec = pod.get("spec") or {}
-    _require_possible(spec)
+    _require_possible(spec, proxy)
     original = Original(spec.get("terminationGracePeriodSeconds"))
     notes: list[Note] = []
     if proxy.spec.mode is Mode.GATEWAY:
@@ -78,14 +78,15 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
     return Injected(pod, tuple(notes))
 
 
-def _require_possible(spec: Object) -> None:
+def _require_possible(spec: Object, proxy: StreamProxy) -> None:
     if spec.get("hostNetwork"):
         what = "spec.hostNetwork: a pod on its node's network shares the node's ports; it cannot have a sidecar"
         raise InjectionError(what, Reason.PORT_CONFLICT)
     selected = (spec.get("nodeSelector") or {}).get("kubernetes.io/os")
     if "windows" in {(spec.get("os") or {}).get("name"), selected}:
         raise InjectionError("spec.os: the sidecar runs on Linux only, this pod on Windows")
-    for key in ("initContainers", "containers"):
+    # A gateway's own container may be called as it likes: none of ours stands beside it.
+    for key in ("initContainers",) if proxy.spec.mode is Mode.GATEWAY else ("initContainers", "containers"):
         if any(container["name"] == names.SIDECAR_CONTAINER for container in spec.get(key) or []):
             raise InjectionError(
                 f"spec.{key}[{names.SIDECAR_CONTAINER}]: the name is the sidecar's; call the container another name, "

@@ -6,9 +6,10 @@ which means the same); one container of ours without them would make it Burstabl
 
 import re
 from collections.abc import Iterable, Mapping
-from copy import deepcopy
 from fractions import Fraction
 from typing import Any
+
+from lastcall_operator.api.streamproxy import Resources
 
 REQUESTS: Mapping[str, str] = {"cpu": "100m", "memory": "128Mi"}
 LIMITS: Mapping[str, str] = {"memory": "512Mi"}
@@ -38,13 +39,13 @@ def is_guaranteed(containers: Iterable[Mapping[str, Any]]) -> bool:
     return all(_fixed(container.get("resources") or {}, name) for container in containers for name in _COMPUTE)
 
 
-def sidecar_resources(asked: Mapping[str, Any], *, guaranteed: bool) -> dict[str, Any]:
+def sidecar_resources(asked: Resources, *, guaranteed: bool) -> dict[str, Any]:
     """The sidecar's `resources`: what is asked for, over the defaults; requests equal to limits if `guaranteed`.
 
     Errors: ValueError for what is no quantity.
     """
-    requests, limits = dict(asked.get("requests") or {}), dict(asked.get("limits") or {})
-    made = {**deepcopy(dict(asked)), "requests": {**REQUESTS, **requests}, "limits": {**LIMITS, **limits}}
+    requests, limits = asked.requests, asked.limits
+    made: dict[str, Any] = {"requests": {**REQUESTS, **requests}, "limits": {**LIMITS, **limits}}
     for name in sorted(made["requests"].keys() & made["limits"].keys()):
         if quantity(made["requests"][name]) > quantity(made["limits"][name]):
             # One of the two is a default, or the API server will refuse the pod with its own sentence.
