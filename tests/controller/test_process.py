@@ -26,8 +26,8 @@ from tests.controller.watched import WatchedCluster
 PATIENCE_SECONDS = 6.0
 
 
-async def until(condition: Any, what: str) -> None:
-    for _ in range(int(PATIENCE_SECONDS / 0.05)):
+async def until(condition: Any, what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    for _ in range(int(seconds / 0.05)):
         if condition():
             return
         await asyncio.sleep(0.05)
@@ -109,6 +109,36 @@ async def test_policies_and_proxies_are_looked_after_from_watches_alone(tmp_path
             for obj in cluster.all(resource):
                 assert not obj["metadata"].get("finalizers")
                 assert not [key for key in obj["metadata"].get("annotations") or {} if "kopf" in key or "never" in key]
+
+
+async def test_a_template_that_cannot_be_injected_is_seen_by_the_watches(tmp_path: Path) -> None:
+    async with WatchedCluster() as cluster:
+
+        def put(port: str) -> None:
+            made = deployment(replicas=1)
+            made["metadata"]["generation"] = 2  # its controller has not seen it
+            labels = {"app": "chat", names.INJECT_LABEL: names.TRUE}
+            containers = [{"name": "app", "ports": [{"name": port, "containerPort": 8000}]}]
+            made["spec"]["template"] = {"metadata": {"labels": labels}, "spec": {"containers": containers}}
+            cluster.put(DEPLOYMENTS, made)
+
+        def ready() -> str:
+            found = (cluster.get(STREAM_PROXIES, "default", "chat").get("status") or {}).get("conditions") or []
+            return next((each["reason"] for each in found if each["type"] == "Ready"), "")
+
+        put("grpc")
+        cluster.put(DEPLOYMENTS, deployment("other"))  # asks for nothing
+        cluster.put(STREAM_PROXIES, stream_proxy())
+        stop = asyncio.Event()
+        settings = Settings(kubeconfig=kubeconfig(tmp_path, cluster.url), admin_port=free_port())
+        running = asyncio.create_task(main(settings, stop=stop))
+        try:
+            await until(lambda: ready() == "InjectionRefused", "it is told")
+            put("http")
+            await until(lambda: ready() == "NoPods", "and taken back, before the next look is due", seconds=3.0)
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, 10)
 
 
 def sidecars_of(sidecars: FakeSidecars, name: str) -> Any:

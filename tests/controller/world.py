@@ -20,9 +20,10 @@ from lastcall_operator.cluster.resources import (
     STREAM_PROXIES,
 )
 from lastcall_operator.cluster.sidecars import Sidecars
-from lastcall_operator.controller.cache import Cache, object_keys, pod_keys, workload_keys
+from lastcall_operator.controller.cache import Cache, object_keys, pod_keys, template_keys, workload_keys
 from lastcall_operator.controller.process import Controller
 from lastcall_operator.controller.traces import Traces
+from lastcall_operator.injection import InjectionDefaults, template_of
 from lastcall_operator.removal.reservations import Reservations, Reserved, parse, render
 from lastcall_operator.status.records import pod_record, service_record, workload_record
 from lastcall_operator.testing import FakeCluster, FakeSidecars, pod
@@ -34,7 +35,13 @@ class World:
         self.ahead_seconds = 0.0
         key = DrainKey(api, "default", "lastcall-drain-key")
         self.controller = Controller(
-            api, asked, key, Traces(), clock=self.now, monotonic=lambda: time.monotonic() + self.ahead_seconds
+            api,
+            asked,
+            key,
+            Traces(),
+            InjectionDefaults("lastcall-sidecar:0.1.0"),
+            clock=self.now,
+            monotonic=lambda: time.monotonic() + self.ahead_seconds,
         )
 
     def now(self) -> float:
@@ -55,6 +62,10 @@ class World:
                 services=index({("namespace", each.namespace): each} for each in services),
                 proxies=index(object_keys(each) for each in self.cluster.all(STREAM_PROXIES)),
                 policies=index(object_keys(each) for each in self.cluster.all(DRAIN_POLICIES)),
+                templates=tuple(
+                    index(template_keys(template_of(each, resource.kind)) for each in self.cluster.all(resource))
+                    for resource in (DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS)
+                ),
             )
         )
 
@@ -91,6 +102,18 @@ class World:
         self.cluster.put(PODS, made)
         return sidecar
 
+    def later(self) -> None:
+        """It is so long after that the same events would be posted again."""
+        self.controller.proxies._step.__self__._writes.events._said.clear()
+
+    def said_of(self, kind: str, name: str) -> dict[str, list[str]]:
+        """What has been said of one object."""
+        found = defaultdict(list)
+        for event in self.cluster.all(EVENTS):
+            if (event["involvedObject"]["kind"], event["involvedObject"]["name"]) == (kind, name):
+                found[event["reason"]].append(event["message"])
+        return dict(found)
+
     def said(self) -> dict[str, list[str]]:
         found = defaultdict(list)
         for event in self.cluster.all(EVENTS):
@@ -114,6 +137,6 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def world() -> AsyncIterator[World]:
-    async with FakeCluster() as cluster, FakeSidecars() as sidecars, cluster.connect() as api, Sidecars() as asked:
+async def world(of: type[FakeCluster] = FakeCluster) -> AsyncIterator[World]:
+    async with of() as cluster, FakeSidecars() as sidecars, cluster.connect() as api, Sidecars() as asked:
         yield World(cluster, sidecars, api, asked)

@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
+from lastcall_operator.api.names import Reason
+from lastcall_operator.injection import Refusal, Template
 from lastcall_operator.status.proxies import ProxyView, conditions, counts, settled
 from lastcall_operator.status.records import Note, Waiting
+from lastcall_operator.status.services import Bypass
 from tests.status.scenes import NOW, pod, proxy_view, reading
 
 
@@ -14,6 +17,9 @@ def told(view: ProxyView) -> dict[str, tuple[bool | None, str, str]]:
 
 
 ONE = (pod(),)
+TEMPLATE = Template("default", "Deployment", "chat", "uid-chat", {})
+PORTS = Refusal(TEMPLATE, Reason.PORT_CONFLICT, "8080 taken")
+OTHER = Refusal(TEMPLATE, Reason.INJECTION_REFUSED, "no such port")
 PULL = (pod(ready=False, waiting=(Waiting("lastcall", "ErrImagePull", "no  such\ntag"),)),)
 SECRET = (pod(ready=False, waiting=(Waiting("app", "CreateContainerConfigError", 'secret "x" not found'),)),)
 
@@ -46,11 +52,27 @@ SECRET = (pod(ready=False, waiting=(Waiting("app", "CreateContainerConfigError",
         ),
         pytest.param(proxy_view(*ONE), "Bypassed", False, "None", "", id="not-bypassed"),
         pytest.param(
-            proxy_view(*ONE, bypassing=(("svc", "8000"),)), "Bypassed", True, "Bypassed", "svc", id="bypassed"
+            proxy_view(*ONE, bypassing=(Bypass("svc", "8000", ONE),)),
+            "Bypassed", True, "Bypassed", "svc", id="bypassed",
         ),
         pytest.param(
-            proxy_view(pod(notes=(Note("Other", "x"), Note("PortConflict", "8080 taken")))),
-            "PortConflict", True, "PortConflict", "8080 taken", id="port",
+            proxy_view(pod(notes=(Note("Other", "x"), Note("Bypassed", "hostPort")))),
+            "Bypassed", True, "Bypassed", "hostPort", id="bypassed-by-host-port",
+        ),
+        pytest.param(proxy_view(*ONE), "PortConflict", False, "None", "", id="no-conflict-of-ports"),
+        pytest.param(proxy_view(*ONE, refused=(OTHER,)), "PortConflict", False, "None", "", id="refused-otherwise"),
+        pytest.param(
+            proxy_view(*ONE, refused=(OTHER, PORTS)), "PortConflict", True, "PortConflict", "8080", id="port"
+        ),
+        pytest.param(
+            proxy_view(*ONE, refused=(PORTS,)), "Ready", False, "PortConflict", "sidecar: 8080 taken", id="refused"
+        ),
+        pytest.param(
+            proxy_view(*ONE, refused=(OTHER, PORTS)), "Ready", False, "InjectionRefused", "1 workload more", id="both"
+        ),
+        pytest.param(proxy_view(*ONE), "KeyUnusable", False, "None", "", id="the-key-is-good"),
+        pytest.param(
+            proxy_view(*ONE, unsigned="Secret x: no"), "KeyUnusable", True, "KeyUnusable", "Secret x: no", id="no-key"
         ),
         pytest.param(
             proxy_view(pod(notes=(Note("PreStopKept", "its"),))),
@@ -81,12 +103,13 @@ def test_counts() -> None:
     [
         ({}, True),
         ({"mistake": "x"}, False),
+        ({"refused": (PORTS,)}, False),
         ({"hash": "b"}, False),
         ({"pods": (pod(ready=False),)}, False),
         ({"pods": (pod(deleted=NOW),)}, False),
         ({"readings": {"uid-chat-0": reading(config_error="x")}}, False),
     ],
-    ids=["settled", "mistake", "waiting", "unready", "leaving", "rejected"],
+    ids=["settled", "mistake", "refused", "waiting", "unready", "leaving", "rejected"],
 )
 def test_when_nothing_is_awaited(changes: dict[str, Any], expected: bool) -> None:
     given = {"pods": ONE, "readings": {"uid-chat-0": reading()}, "hash": "sha256:a"}

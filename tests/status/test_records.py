@@ -1,12 +1,9 @@
 """What is kept of an object is what it says, whatever else anybody wrote into it."""
 
-from typing import Any
-
 import pytest
 
 from lastcall_operator.api import names
-from lastcall_operator.status.records import Note, pod_record, seconds, service_record, workload_record
-from lastcall_operator.status.services import bypassing
+from lastcall_operator.status.records import Note, pod_record, seconds, workload_record
 from tests.status.scenes import notes, pod_body, workload_body
 
 
@@ -125,37 +122,3 @@ def test_a_workload_without_replicas_wants_one() -> None:
     body["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "x"}
     found = workload_record(body, "Deployment")
     assert (found.replicas, found.sequence) == (1, 0)
-
-
-def injected(**ports: int) -> Any:
-    body = pod_body()
-    url = {"name": "LASTCALL_UPSTREAM__URL", "value": "http://127.0.0.1:8000"}
-    sidecar = {"name": "lastcall", "env": [{"name": "A"}, url], "ports": [{"name": "http", "containerPort": 8080}]}
-    body["spec"] |= {
-        "containers": [{"name": "app", "ports": [{"containerPort": 9}, {"name": "http-app", "containerPort": 8000}]}],
-        "initContainers": [{"name": "other", "ports": [{"name": "http-app", "containerPort": 1}]}, sidecar],
-    }
-    return body
-
-
-@pytest.mark.parametrize(
-    ("target", "around"),
-    [("http", False), ("http-app", True), (8000, True), (8080, False), ("nothing", False)],
-    ids=str,
-)
-@pytest.mark.parametrize("selector", [{"app": "chat"}, {"app": "other"}, {}], ids=["ours", "others", "none"])
-def test_a_service_around_the_sidecar_is_found(target: Any, around: bool, selector: dict[str, str]) -> None:
-    body = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": selector}}
-    body["spec"]["ports"] = [{"port": 80, "targetPort": target}]
-    found = bypassing([service_record(body)], [pod_record(injected())])
-    assert found == ([("s", str(target))] if around and selector == {"app": "chat"} else [])
-
-
-@pytest.mark.parametrize("value", [None, "http://127.0.0.1", "https://api.anthropic.com"], ids=str)
-def test_a_pod_whose_sidecar_stands_before_no_app_is_not_passed_by(value: str | None) -> None:
-    body = injected()
-    body["spec"]["initContainers"][1]["env"][1]["value"] = value or ""
-    service = {"metadata": {"name": "s", "namespace": "default"}, "spec": {"selector": {"app": "chat"}}}
-    service["spec"]["ports"] = [{"port": 8000}]
-    assert bypassing([service_record(service)], [pod_record(body)]) == []
-    assert pod_record(pod_body()).app_port is None

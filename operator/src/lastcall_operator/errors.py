@@ -46,6 +46,10 @@ class InvalidError(ApiError):
     """The API server refuses the object or the patch as it is (400, 422)."""
 
 
+class NotOursError(LastcallError):
+    """What Lastcall would write is there already, and somebody else's."""
+
+
 class SidecarError(LastcallError):
     """A sidecar did not answer, or refused. `status` is its HTTP status; 0: there was no answer."""
 

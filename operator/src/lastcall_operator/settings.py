@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lastcall_operator.errors import SettingsError
+from lastcall_operator.injection import InjectionDefaults
 
 OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 PREFIX = "LASTCALL_OPERATOR_"
@@ -60,6 +61,11 @@ class Settings:
                 for one in value if isinstance(value, tuple) else (value,):
                     if (problem := row.check(one)) is not None:
                         raise SettingsError(f"{row.flag} {problem}, not {one!r}")
+
+    @property
+    def injection(self) -> InjectionDefaults:
+        """What the installation says of every injection."""
+        return InjectionDefaults(self.sidecar_image, self.sidecar_pull_policy, self.allowed_images)
 
     @property
     def webhook_service(self) -> str:

@@ -78,6 +78,8 @@ class Reason(StrEnum):
     TARGET_NOT_FOUND = "TargetNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of an event
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    INJECTION_REFUSED = "InjectionRefused"
+    KEY_UNUSABLE = "KeyUnusable"
 
 
 #: The longest name of a resource of ours: what is named after it still fits (253, less `lastcall-`).

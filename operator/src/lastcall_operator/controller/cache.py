@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from lastcall_operator.injection.trial import Template
 from lastcall_operator.status.records import Pod, Service, Workload
 
 Key = tuple[str, ...]
@@ -20,6 +21,7 @@ class Cache:
     services: Mapping[Key, Collection[Service]] = field(default_factory=dict)
     proxies: Mapping[Key, Collection[Object]] = field(default_factory=dict)
     policies: Mapping[Key, Collection[Object]] = field(default_factory=dict)
+    templates: tuple[Mapping[Key, Collection[Template]], ...] = ()
 
     def pod(self, namespace: str, name: str) -> Pod | None:
         """A pod with a sidecar."""
@@ -93,6 +95,10 @@ class Cache:
             targets |= {(each.kind, each.name) for each in self.owners(pod)}
         return [each for each in self.policies_in(namespace) if target_of(each) in targets]
 
+    def templates_in(self, namespace: str) -> list[Template]:
+        """The templates of a namespace's workloads whose pods ask for a sidecar."""
+        return [each for index in self.templates for each in index.get(("namespace", namespace), ())]
+
     def services_in(self, namespace: str) -> list[Service]:
         """The Services of a namespace."""
         return list(self.services.get(("namespace", namespace), ()))
@@ -112,6 +118,11 @@ def workload_keys(workload: Workload) -> dict[Key, Workload]:
     if workload.owner:
         keys.append(("owner", workload.owner))
     return dict.fromkeys(keys, workload)
+
+
+def template_keys(template: Template | None) -> dict[Key, Template]:
+    """Where a template is found; nowhere, if there is none."""
+    return {} if template is None else {("namespace", template.namespace): template}
 
 
 def object_keys(body: Object) -> dict[Key, Object]:

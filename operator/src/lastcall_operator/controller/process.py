@@ -17,6 +17,7 @@ from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.errors import LastcallError
+from lastcall_operator.injection import InjectionDefaults
 from lastcall_operator.settings import Settings
 
 from . import registry
@@ -48,6 +49,7 @@ class Controller:
         sidecars: Poller,
         key: DrainKey | None,
         traces: Traces,
+        defaults: InjectionDefaults,
         *,
         pod_name: str = "",
         clock: Callable[[], float] = time.time,
@@ -61,7 +63,7 @@ class Controller:
         on_delete = OnDelete(gauges, sidecars, key, writes)
         policies = Policies(self.cache, gauges, writes, self.drains, on_delete, self.metrics, traces)
         self.policies: Loops[Any] = Loops("drainpolicy", policies.step)
-        self.proxies: Loops[Any] = Loops("streamproxy", Proxies(self.cache, gauges, writes, key).step)
+        self.proxies: Loops[Any] = Loops("streamproxy", Proxies(self.cache, gauges, writes, key, defaults).step)
         self.pods: Loops[Any] = Loops("pod", self.drains.step)
         self.marks: Loops[Any] = Loops("marks", Orphans(self.cache, writes).step)
         self._loops = {
@@ -112,7 +114,7 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             log.warning("key.missing", error=str(error), effect="tried again when the first lease needs it")
         traces = exporting(settings.otlp_endpoint)
         stack.callback(traces.close)
-        controller = Controller(api, sidecars, key, traces, pod_name=settings.pod_name)
+        controller = Controller(api, sidecars, key, traces, settings.injection, pod_name=settings.pod_name)
         probes = Probes(controller.loops, controller.metrics, asyncio.get_running_loop().time)
         runner = web.AppRunner(probes.app(), access_log=None)
         await runner.setup()

@@ -3,22 +3,24 @@
 A bad change never reaches a sidecar: what does not parse or render leaves the ConfigMap as it was.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from lastcall_operator.api.names import Reason
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import Mode, StreamProxy, parse_stream_proxy
+from lastcall_operator.cluster.events import About
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import STREAM_PROXIES
 from lastcall_operator.configuration.render import render
-from lastcall_operator.injection.choose import choose_proxy
+from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotOursError
+from lastcall_operator.injection import InjectionDefaults, Refusal, choose_proxy, refusals
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.policies import unreachable
 from lastcall_operator.status.proxies import ProxyView, broken, conditions, counts, settled
 from lastcall_operator.status.readings import Readings
 from lastcall_operator.status.records import Pod
-from lastcall_operator.status.services import bypassing
+from lastcall_operator.status.services import Bypass, bypassing, sentence
 from lastcall_operator.status.told import Happened, Told, risen
 
 from .cache import Cache, Object
@@ -32,7 +34,7 @@ SETTLED_SECONDS = 20.0
 _PLAIN_SECONDS = 60.0
 #: A pod whose containers have not been created for this long may lack a volume.
 _CREATING_SECONDS = 15.0
-_WARNINGS = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted"})
+_WARNINGS = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted", "KeyUnusable"})
 _CALM = frozenset({Reason.PRE_STOP_REPLACED, Reason.PRE_STOP_KEPT})
 
 ProxyKey = tuple[str, str]
@@ -45,14 +47,23 @@ class _Memory:
     hash: str | None = None
     plain: tuple[str, ...] = ()
     plain_at: float | None = None
+    #: what has been told of workloads: UID, reason and message
     told: set[tuple[str, str, str]] = field(default_factory=set)
 
 
 class Proxies:
     """The reconciler of StreamProxies."""
 
-    def __init__(self, cache: Callable[[], Cache], gauges: Gauges, writes: Writes, key: DrainKey | None) -> None:
+    def __init__(
+        self,
+        cache: Callable[[], Cache],
+        gauges: Gauges,
+        writes: Writes,
+        key: DrainKey | None,
+        defaults: InjectionDefaults,
+    ) -> None:
         self._cache, self._gauges, self._writes, self._key = cache, gauges, writes, key
+        self._defaults = defaults
         self._memories: dict[ProxyKey, _Memory] = {}
 
     async def step(self, key: ProxyKey) -> float | None:
@@ -62,7 +73,9 @@ class Proxies:
             self._memories.pop(key, None)
             return None
         memory = self._memories.setdefault(key, _Memory())
-        proxy, mistake = await self._configure(obj, memory)
+        public_key, unsigned = await self._public_key()
+        proxy, mistake = await self._configure(obj, memory, public_key)
+        readable = self._readable(key[0])
         pods = self._cache().pods_of_proxy(*key)
         # Whoever paces by these pods asks faster; this must not be what makes it slow.
         readings = await self._gauges.fresh(pods, UNSETTLED_SECONDS * 0.9)
@@ -72,44 +85,68 @@ class Proxies:
             hash=memory.hash,
             plain=await self._plain(proxy, memory),
             mistake=mistake,
-            older=None if proxy is None else self._older(proxy),
+            unsigned=unsigned,
+            older=None if proxy is None else self._older(proxy, readable),
             network=await self._network(key[0], pods, readings),
             bypassing=() if proxy is None else self._bypassing(proxy, pods),
+            refused=() if proxy is None else self._refused(proxy, readable),
             unmounted=await self._unmounted(proxy, pods),
         )
         await self._tell(obj, view, memory)
         return SETTLED_SECONDS if settled(view) else UNSETTLED_SECONDS
 
-    async def _configure(self, obj: Object, memory: _Memory) -> tuple[StreamProxy | None, str | None]:
-        """Bring the ConfigMap up to date; the mistake in `spec`, if there is one."""
+    async def _public_key(self) -> tuple[str | None, str | None]:
+        """With what sidecars check leased drains; or why there is nothing. They serve, and end, without it as well."""
+        if self._key is None:
+            return None, None
+        try:
+            return (await self._key.pair()).public_pem, None
+        except ApiUnavailableError:
+            raise  # nothing can be written now, either
+        except LastcallError as error:
+            return None, str(error)
+
+    async def _configure(
+        self, obj: Object, memory: _Memory, public_key: str | None
+    ) -> tuple[StreamProxy | None, str | None]:
+        """Bring the ConfigMap up to date; why it cannot be, if so."""
         try:
             proxy = parse_stream_proxy(dict(obj))
-            public_key = None if self._key is None else (await self._key.pair()).public_pem
             rendered = render(proxy, public_key)
         except SpecError as error:
             return None, str(error)
-        await self._writes.config_map(obj, rendered.text)
+        try:
+            await self._writes.config_map(obj, rendered.text)
+        except NotOursError as error:
+            return proxy, str(error)
         memory.hash = rendered.hash
         return proxy, None
 
-    def _older(self, proxy: StreamProxy) -> str | None:
-        """The StreamProxy that has those pods which this one would have as well."""
+    def _readable(self, namespace: str) -> list[StreamProxy]:
+        """The StreamProxies of a namespace among which the webhook chooses."""
         found = []
-        for raw in self._cache().proxies_in(proxy.namespace):
+        for raw in self._cache().proxies_in(namespace):
             try:
                 found.append(parse_stream_proxy(dict(raw)))
             except SpecError:
                 continue
+        return found
+
+    def _older(self, proxy: StreamProxy, among: Sequence[StreamProxy]) -> str | None:
+        """The StreamProxy that has those pods which this one would have as well."""
         for pod in self._cache().pods_in(proxy.namespace):
-            chosen, losers = choose_proxy(dict(pod.labels), found)
+            chosen, losers = choose_proxy(dict(pod.labels), among)
             if chosen is not None and any(each.name == proxy.name for each in losers):
                 return str(chosen.name)
         return None
 
-    def _bypassing(self, proxy: StreamProxy, pods: Sequence[Pod]) -> tuple[tuple[str, str], ...]:
+    def _bypassing(self, proxy: StreamProxy, pods: Sequence[Pod]) -> tuple[Bypass, ...]:
         if proxy.spec.mode is not Mode.INGRESS:
             return ()
-        return tuple(bypassing(self._cache().services_in(proxy.namespace), pods))
+        return bypassing(self._cache().services_in(proxy.namespace), pods)
+
+    def _refused(self, proxy: StreamProxy, among: Sequence[StreamProxy]) -> tuple[Refusal, ...]:
+        return refusals(self._cache().templates_in(proxy.namespace), proxy, among, self._defaults)
 
     async def _plain(self, proxy: StreamProxy | None, memory: _Memory) -> tuple[str, ...]:
         now = self._writes.clock()
@@ -152,7 +189,7 @@ class Proxies:
             happened.append(Happened(bad.reason, bad.message, warning=True))
         await self._writes.status(STREAM_PROXIES, obj, told, counts(view), UNSETTLED_SECONDS)
         await self._writes.tell(about_ours(obj, "StreamProxy"), happened)
-        await self._notes(view, memory)
+        await self._tell_workloads(view, memory)
 
     @staticmethod
     def _configured(view: ProxyView, rises: Sequence[Told]) -> list[Happened]:
@@ -167,17 +204,32 @@ class Proxies:
             if each.type == "Configured" and each.reason == Reason.CONFIG_APPLIED
         ]
 
-    async def _notes(self, view: ProxyView, memory: _Memory) -> None:
-        """What the injection had to say, on the workload that the pods belong to, once each."""
+    async def _tell_workloads(self, view: ProxyView, memory: _Memory) -> None:
+        """What concerns a workload, as events on it: once for as long as it is so."""
+        found = {(about.uid, each.reason, each.message): (about, each) for about, each in self._of_workloads(view)}
+        for key, (about, happened) in found.items():
+            if key not in memory.told:
+                await self._writes.tell(about, [happened])
+        memory.told = set(found)
+
+    def _of_workloads(self, view: ProxyView) -> Iterator[tuple[About, Happened]]:
         for pod in view.pods:
-            owners = list(self._cache().owners(pod))
-            about = about_workload(owners[-1]) if owners else about_pod(pod.namespace, pod.name, pod.uid)
             for note in pod.notes:
-                if (about.uid, note.reason, note.message) in memory.told:
-                    continue
-                memory.told.add((about.uid, note.reason, note.message))
                 calm = note.reason in _CALM
-                await self._writes.tell(about, [Happened(note.reason, note.message, warning=not calm, once=True)])
+                yield self._workload(pod), Happened(note.reason, note.message, warning=not calm, once=True)
+        for refusal in view.refused:
+            yield about_workload(refusal.template), Happened(refusal.reason, refusal.message, warning=True)
+        past: dict[About, list[Bypass]] = {}
+        for bypass in view.bypassing:
+            for about in dict.fromkeys(self._workload(pod) for pod in bypass.pods):
+                past.setdefault(about, []).append(bypass)
+        for about, bypasses in past.items():
+            yield about, Happened(Reason.BYPASSED, sentence(bypasses), warning=True)
+
+    def _workload(self, pod: Pod) -> About:
+        """What a pod belongs to: the topmost owner; the pod itself without one."""
+        owners = list(self._cache().owners(pod))
+        return about_workload(owners[-1]) if owners else about_pod(pod.namespace, pod.name, pod.uid)
 
 
 def _secrets(proxy: StreamProxy) -> list[str]:

@@ -10,9 +10,10 @@ from typing import Any
 import kopf
 
 from lastcall_operator.api import names
+from lastcall_operator.injection.trial import template_of
 from lastcall_operator.status.records import Pod, pod_record, service_record, workload_record
 
-from .cache import Cache, object_keys, pod_keys, target_of, workload_keys
+from .cache import Cache, object_keys, pod_keys, target_of, template_keys, workload_keys
 
 #: kind, namespace and name of what is to be looked at: DrainPolicy, StreamProxy, or Pod (with its UID); Marks with a
 #: namespace alone
@@ -60,6 +61,7 @@ def registry(
                 services=kwargs["services"],
                 proxies=kwargs["proxies"],
                 policies=kwargs["policies"],
+                templates=tuple(kwargs[f"{plural}_templates"] for plural in _WORKLOADS),
             )
         )
         begun(cache[0])
@@ -105,12 +107,18 @@ def _watch_workloads(found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache
     async def _index(body: kopf.Body, **_: Any) -> Any:
         return workload_keys(workload_record(body, kind))
 
+    @kopf.index("apps", "v1", plural, id=f"{plural}_templates", registry=found)
+    async def _templates(body: kopf.Body, **_: Any) -> Any:
+        return template_keys(template_of(body, kind))
+
     @kopf.on.event("apps", "v1", plural, id=f"{plural}-event", registry=found)
     async def _event(body: kopf.Body, **_: Any) -> None:
         record = workload_record(body, kind)
         owners = {(kind, record.name), ("Deployment", record.owner_name)}
         wanted = [each for each in cache[0].policies_in(record.namespace) if target_of(each) in owners]
         _wake_all(wake, "DrainPolicy", wanted)
+        if not record.observed and template_of(body, kind) is not None:  # a spec that its controller has yet to see
+            _wake_all(wake, "StreamProxy", cache[0].proxies_in(record.namespace))
 
 
 def _watch_ours(

@@ -11,7 +11,8 @@ from lastcall_operator.api.conditions import Status, set_condition
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.events import About, Events
 from lastcall_operator.cluster.resources import CONFIG_MAPS, EVENTS, PODS, Resource
-from lastcall_operator.errors import ConflictError, ForbiddenError, NotFoundError
+from lastcall_operator.errors import ConflictError, ForbiddenError, NotFoundError, NotOursError
+from lastcall_operator.injection.trial import Template
 from lastcall_operator.status.marks import Touch
 from lastcall_operator.status.records import Workload
 from lastcall_operator.status.rollouts import stamp
@@ -98,7 +99,10 @@ class Writes:
         return found is not None and found["metadata"]["uid"] == uid
 
     async def config_map(self, owner: Mapping[str, Any], text: str) -> bool:
-        """Bring the ConfigMap of a StreamProxy to this text; whether it was another."""
+        """Bring the ConfigMap of a StreamProxy to this text; whether it was another.
+
+        Errors: NotOursError, for one of that name that no StreamProxy of this name has made.
+        """
         metadata = owner["metadata"]
         namespace, name = metadata["namespace"], names.config_map_name(metadata["name"])
         reference = {
@@ -118,10 +122,17 @@ class Writes:
             await self.api.create(CONFIG_MAPS, namespace, wanted)
             return True
         owners = found["metadata"].get("ownerReferences") or []
+        if not any(_is_proxy(each, metadata["name"]) for each in owners):
+            raise NotOursError(
+                f"ConfigMap {name} is there already and is not Lastcall's: it is left alone; name the StreamProxy "
+                "otherwise, or remove the ConfigMap"
+            )
         if (found.get("data") or {}).get(names.CONFIG_FILE) == text and any(
             each.get("uid") == metadata["uid"] for each in owners
         ):
             return False
+        # Its UID is part of the patch: another one that has its name by now is left alone.
+        wanted["metadata"]["uid"] = found["metadata"]["uid"]
         await self.api.patch(CONFIG_MAPS, namespace, name, wanted)
         return True
 
@@ -156,7 +167,13 @@ class Writes:
         return await self.api.list(PODS, workload.namespace, labels=selector)
 
 
-def about_workload(workload: Workload) -> About:
+def _is_proxy(owner: Mapping[str, Any], name: str) -> bool:
+    """Whether an owner is a StreamProxy of this name: of one that was there before, too, which is being collected."""
+    ours = str(owner.get("apiVersion", "")).startswith(f"{names.GROUP}/") and owner.get("kind") == "StreamProxy"
+    return ours and owner.get("name") == name
+
+
+def about_workload(workload: Workload | Template) -> About:
     """A workload as the object of an event."""
     return About(workload.api_version, workload.kind, workload.namespace, workload.name, workload.uid)
 

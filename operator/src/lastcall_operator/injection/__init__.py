@@ -1,11 +1,12 @@
 """What a pod looks like with its sidecar: pure."""
 
-from .choose import bypass, choose_proxy, require_proxy
+from .choose import choose_proxy, require_proxy
 from .documents import InjectedDocuments, inject_documents
 from .errors import InjectionError, Note
 from .inject import Injected, InjectionDefaults, inject, wants_injection
 from .original import undo
 from .patch import json_patch
+from .trial import Refusal, Template, refusals, template_of
 
 __all__ = [
     "Injected",
@@ -13,12 +14,15 @@ __all__ = [
     "InjectionDefaults",
     "InjectionError",
     "Note",
-    "bypass",
+    "Refusal",
+    "Template",
     "choose_proxy",
     "inject",
     "inject_documents",
     "json_patch",
+    "refusals",
     "require_proxy",
+    "template_of",
     "undo",
     "wants_injection",
 ]

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from lastcall_operator.api.names import Reason
+from lastcall_operator.injection.trial import Refusal
 
 from .policies import unreachable
 from .readings import Readings, askable, counted, draining, in_flight, named
 from .records import IMAGE_REASONS, Pod
+from .services import Bypass, sentence
 from .told import Told
 
 #: Characters of a sidecar's own error that a condition repeats.
@@ -31,8 +33,12 @@ class ProxyView:
     #: an older StreamProxy that selects the same pods
     older: str | None = None
     network: str | None = None
-    #: Services that lead around the sidecar, and the port by which they do
-    bypassing: tuple[tuple[str, str], ...] = ()
+    #: Services that lead around the sidecar
+    bypassing: tuple[Bypass, ...] = ()
+    #: workloads whose new pods cannot have their sidecar
+    refused: tuple[Refusal, ...] = ()
+    #: why no leased drain can be signed
+    unsigned: str | None = None
     #: pods that wait for a volume or a Secret, and what the kubelet says of it
     unmounted: tuple[tuple[str, str], ...] = ()
 
@@ -63,11 +69,12 @@ def conditions(view: ProxyView) -> list[Told]:
         accepted,
         configured,
         _ready(view, accepted, configured),
-        _noted(view, "PortConflict", Reason.PORT_CONFLICT, "every pod had a free port for its sidecar"),
+        _port_conflict(view),
         _bypassed(view),
         unreachable(view.pods, view.readings, view.network),
         _conflicted(view),
         _noted(view, "PreStopKept", Reason.PRE_STOP_KEPT, "no pod keeps a preStop of its own"),
+        _key_unusable(view),
     ]
 
 
@@ -91,6 +98,7 @@ def settled(view: ProxyView) -> bool:
     return (
         view.mistake is None
         and not view.rejected
+        and not view.refused
         and len(view.configured) == len(view.pods)
         and all(pod.ready and pod.deleted is None for pod in view.pods)
     )
@@ -141,8 +149,17 @@ def _configured(view: ProxyView) -> Told:
     return Told("Configured", True, Reason.CONFIG_APPLIED, f"all of {counted(len(live), 'sidecar')} have it")
 
 
+def refused(view: ProxyView) -> Told | None:
+    """Why new pods are not made; None when nothing known keeps them from it."""
+    if not view.refused:
+        return None
+    first, more = view.refused[0], len(view.refused) - 1
+    others = f"; and {counted(more, 'workload')} more" if more else ""
+    return Told("Ready", False, first.reason, f"no new pod can have its sidecar: {first.message}{others}")
+
+
 def _ready(view: ProxyView, accepted: Told, configured: Told) -> Told:
-    for told in (accepted, broken(view.pods, view.unmounted), configured):
+    for told in (accepted, refused(view), broken(view.pods, view.unmounted), configured):
         if told is not None and not told.status:
             return Told("Ready", False, told.reason, told.message)
     live = [pod for pod in view.pods if pod.deleted is None]
@@ -163,13 +180,24 @@ def _noted(view: ProxyView, kind: str, reason: Reason, otherwise: str) -> Told:
     return Told(kind, False, "None", otherwise)
 
 
+def _port_conflict(view: ProxyView) -> Told:
+    for each in view.refused:
+        if each.reason is Reason.PORT_CONFLICT:
+            return Told("PortConflict", True, each.reason, each.message)
+    return Told("PortConflict", False, "None", "the ports that sidecars need are free")
+
+
 def _bypassed(view: ProxyView) -> Told:
     if not view.bypassing:
         return _noted(view, "Bypassed", Reason.BYPASSED, "every Service leads through the sidecar")
-    name, port = view.bypassing[0]
-    names = named(each for each, _ in view.bypassing)
-    message = f"Service {names} leads around the sidecar: {name} targets the app's own port {port}; target it by name"
-    return Told("Bypassed", True, Reason.BYPASSED, message)
+    return Told("Bypassed", True, Reason.BYPASSED, sentence(view.bypassing))
+
+
+def _key_unusable(view: ProxyView) -> Told:
+    if view.unsigned is None:
+        return Told("KeyUnusable", False, "None", "leased drains can be signed")
+    message = f"{view.unsigned}; until then no drain can be leased, and sidecars are configured to refuse them"
+    return Told("KeyUnusable", True, Reason.KEY_UNUSABLE, message)
 
 
 def _conflicted(view: ProxyView) -> Told:

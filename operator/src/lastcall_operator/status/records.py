@@ -225,7 +225,7 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
 def service_record(body: Mapping[str, Any]) -> Service:
     """A Service's record."""
     metadata, spec = body["metadata"], body.get("spec") or {}
-    ports = spec.get("ports") or []
+    ports = [each for each in spec.get("ports") or [] if each.get("protocol", "TCP") == "TCP"]
     targets = tuple(each.get("targetPort") or each.get("port", 0) for each in ports)
     return Service(metadata.get("namespace", ""), metadata["name"], dict(spec.get("selector") or {}), targets)
 
@@ -293,6 +293,6 @@ def _ports(spec: Mapping[str, Any]) -> dict[str, int]:
     found: dict[str, int] = {}
     for container in [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]:
         for port in container.get("ports") or []:
-            if port.get("name"):
+            if port.get("name") and port.get("protocol", "TCP") == "TCP":
                 found.setdefault(port["name"], int(port["containerPort"]))
     return found

@@ -19,7 +19,6 @@ from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.observe import Observer
 from lastcall_operator.cluster.sidecars import Sidecars
-from lastcall_operator.injection import InjectionDefaults
 from lastcall_operator.settings import Settings
 from lastcall_operator.telemetry import tracing
 from lastcall_operator.telemetry.metrics import Metrics
@@ -87,7 +86,7 @@ async def running(settings: Settings, api: Api, host: str = "0.0.0.0") -> AsyncI
         key = DrainKey(api, settings.own_namespace, settings.drain_key_secret)
         events = Events(api, time.time, instance=settings.pod_name)
         removals = Removals(api, observer, Effects(api, sidecars, key, events, metrics), metrics)
-        pods = Pods(observer, _defaults(settings), metrics)
+        pods = Pods(observer, settings.injection, metrics)
         ended = asyncio.Event()
         admission = admission_app(pods.answer, removals.answer)
         webhook = Webhook(trust, removals, metrics, [])
@@ -117,11 +116,3 @@ async def _first(asked_to_end: asyncio.Event, servers: list[asyncio.Task[None]])
     asked.cancel()
     for server_task in done - {asked}:
         server_task.result()
-
-
-def _defaults(settings: Settings) -> InjectionDefaults:
-    return InjectionDefaults(
-        image=settings.sidecar_image,
-        pull_policy=settings.sidecar_pull_policy,
-        allowed_images=settings.allowed_images,
-    )
