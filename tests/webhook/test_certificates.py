@@ -32,6 +32,10 @@ MADE = make(NAMES, NOW)
         pytest.param(
             Certificates(MADE.certificate, MADE.key, make(NAMES, NOW).authority), NAMES, 0, False, id="another CA's"
         ),
+        pytest.param(
+            Certificates(MADE.certificate, make(NAMES, NOW).key, MADE.authority), NAMES, 0, False, id="another key"
+        ),
+        pytest.param(Certificates(MADE.certificate, "", MADE.authority), NAMES, 0, False, id="no key"),
         pytest.param(Certificates("x", "y", "z"), NAMES, 0, False, id="no certificate at all"),
     ],
 )
@@ -118,6 +122,27 @@ async def test_a_bundle_that_somebody_overwrote_is_put_back(cluster, api, metric
     cluster.put(MUTATING_WEBHOOKS, found)
     await trust.look()
     assert len(bundles(cluster)) == 1
+
+
+class Contended(FakeCluster):
+    """An API server whose webhook configurations somebody else changes between each read and each write."""
+
+    async def _handle(self, request):
+        if request.method == "PATCH":
+            found = self.get(VALIDATING_WEBHOOKS, None, "f-removals")
+            self.put(VALIDATING_WEBHOOKS, found)
+        return await super()._handle(request)
+
+
+async def test_a_leaf_that_nobody_trusts_yet_is_not_served(metrics):
+    async with Contended() as cluster, cluster.connect() as api:
+        for resource, name in ((MUTATING_WEBHOOKS, "f-injection"), (VALIDATING_WEBHOOKS, "f-removals")):
+            cluster.put(resource, {"metadata": {"name": name}, "webhooks": [{"name": "a", "clientConfig": {}}]})
+        trust = keeper(api, metrics)
+        with pytest.raises(CertificateError, match="f-removals keeps changing"):
+            await trust.look()
+        assert not trust.ready
+        assert trust._loaded is None  # the one before, if there is one, is served until then
 
 
 async def test_a_missing_configuration_stops_nothing(cluster, api, metrics):

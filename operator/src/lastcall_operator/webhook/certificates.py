@@ -9,7 +9,12 @@ from datetime import UTC, datetime, timedelta
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 #: A year; the API server trusts the CA through the caBundle alone, so nobody else is concerned by a new one.
@@ -77,15 +82,18 @@ def _authority_of(previous: Certificates | None) -> str:
 
 
 def usable(certificates: Certificates, names: tuple[str, ...], now: datetime) -> bool:
-    """Whether the leaf is for all these names, signed by this CA, and far enough from its end."""
+    """Whether the leaf is for all these names, signed by this CA, of this key, and far enough from its end."""
     try:
         leaf = x509.load_pem_x509_certificate(certificates.certificate.encode())
         leaf.verify_directly_issued_by(x509.load_pem_x509_certificate(certificates.authority.encode()))
+        its_own = load_pem_private_key(certificates.key.encode(), password=None).public_key() == leaf.public_key()
         alternative = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except Exception:  # noqa: BLE001 - whatever is wrong with it, a new one is made; cryptography has many words for it
         return False
     covered = set(alternative.get_values_for_type(x509.DNSName))
-    return set(names) <= covered and leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - RENEW_BEFORE
+    return (
+        its_own and set(names) <= covered and leaf.not_valid_before_utc <= now < leaf.not_valid_after_utc - RENEW_BEFORE
+    )
 
 
 def service_names(service: str, namespace: str) -> tuple[str, ...]:

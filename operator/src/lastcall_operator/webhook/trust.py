@@ -136,6 +136,10 @@ class Trust:
         raise CertificateError(f"Secret {namespace}/{name} keeps changing")
 
     async def _tell(self, authority: str) -> None:
+        """Have the API server trust it.
+
+        Errors: CertificateError, as long as somebody else writes the configurations faster.
+        """
         bundle = base64.b64encode(authority.encode()).decode()
         for resource, name in (
             (MUTATING_WEBHOOKS, self._settings.mutating_configuration),
@@ -144,6 +148,8 @@ class Trust:
             for _ in range(TRIES):
                 if await self._told(resource, name, bundle):
                     break
+            else:
+                raise CertificateError(f"{resource.kind} {name} keeps changing: it does not trust the certificate yet")
 
     async def _told(self, resource: Resource, name: str, bundle: str) -> bool:
         """Whether the configuration trusts the bundle now; False when it has changed meanwhile."""
