@@ -1,8 +1,10 @@
 """The operator among 500 simulated sidecars: `python -m benchmarks.operator [--pods 500] [--removals 60]`.
 
-The sidecars (real HTTP endpoints, an address each) and the API server are another process; the webhook serves over TLS
-in this one, together with the client that asks as the API server does. Each removal comes when what was seen for the
-last one is no longer shared, so that each makes its own LIST and its own poll. Prints a line of JSON.
+The sidecars (real HTTP endpoints, an address each) and the API server are another process. First the controller, in a
+process of its own as in a cluster, asks them every 5 s: at rest, while their numbers move, and each second while a pod
+leaves; its CPU is counted. Then the webhook serves over TLS in this process, together with the client that asks as the
+API server does: each removal comes when what was seen for the last one is no longer shared, so that each makes its own
+LIST and its own poll. Prints a line of JSON; exit code 1, and a sentence for each, past the limits.
 """
 
 import argparse
@@ -14,63 +16,97 @@ import random
 import socket
 import ssl
 import statistics
+import sys
+import tempfile
 import time
-from contextlib import AsyncExitStack
-from multiprocessing.connection import Connection
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
+import psutil
 from kubernetes.aio.client.configuration import Configuration
 
+from benchmarks.workload import POLL_SECONDS, Workload, workload
 from lastcall_operator import logs
 from lastcall_operator.cluster.api import Api
-from lastcall_operator.cluster.resources import (
-    DEPLOYMENTS,
-    DRAIN_POLICIES,
-    MUTATING_WEBHOOKS,
-    PODS,
-    REPLICA_SETS,
-    VALIDATING_WEBHOOKS,
-)
+from lastcall_operator.cluster.resources import PODS, VALIDATING_WEBHOOKS
+from lastcall_operator.controller.process import main as controller
 from lastcall_operator.settings import Settings
-from lastcall_operator.testing import (
-    FakeCluster,
-    FakeSidecars,
-    deployment,
-    drain_policy,
-    pod,
-    pod_deletion_review,
-    replica_set,
-)
+from lastcall_operator.testing import pod_deletion_review
 from lastcall_operator.webhook.process import Webhook, running
+
+#: CPU seconds per second that the controller may take to poll: half a core.
+CORES = 0.5
+#: Seconds within which 99 of 100 removals must be answered.
+ANSWER_SECONDS = 1.5
+#: The share of the polls that are due in a window; with fewer the CPU would be of something else.
+POLLED = 0.8
 
 HOST = "f-webhook.lastcall.svc"
 #: Longer than the quarter of a second for which a look at the workload is shared.
 APART_SECONDS = 0.35
-MAX_LOAD = 40
+START_SECONDS = 60.0
 BURST = 50
 
 
-async def _cluster(pods: int, pipe: Connection) -> None:
-    """The other process: until the pipe says that it is over."""
-    chance = random.Random(7)
-    async with FakeCluster() as cluster, FakeSidecars() as sidecars:
-        for resource, name in ((MUTATING_WEBHOOKS, "f-injection"), (VALIDATING_WEBHOOKS, "f-removals")):
-            cluster.put(resource, {"metadata": {"name": name}, "webhooks": [{"name": "a", "clientConfig": {}}]})
-        cluster.put(DEPLOYMENTS, deployment(replicas=pods))
-        cluster.put(REPLICA_SETS, replica_set())
-        cluster.put(DRAIN_POLICIES, drain_policy(maxDraining=5))
-        for number in range(pods):
-            name = f"chat-{number}"
-            sidecar = sidecars.add(name, f"uid-{name}", in_flight=chance.randint(1, MAX_LOAD))
-            cluster.put(PODS, pod(name, sidecar, port=sidecars.port))
-        pipe.send(cluster.url)
-        while not pipe.poll():  # noqa: ASYNC110 - a pipe between processes
-            await asyncio.sleep(0.2)
+# The controller: CPU.
 
 
-def _run_cluster(pods: int, pipe: Connection) -> None:
-    asyncio.run(_cluster(pods, pipe))
+def _run_controller(kubeconfig: str, port: int) -> None:
+    logs.set_up("error", "json")
+    asyncio.run(controller(Settings(kubeconfig=kubeconfig, admin_port=port, own_namespace="default")))
+
+
+@contextmanager
+def _controlling(url: str) -> Iterator[psutil.Process]:
+    """A controller that runs until the block ends."""
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "fake",
+        "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "fake"}}],
+        "clusters": [{"name": "fake", "cluster": {"server": url}}],
+        "users": [{"name": "fake", "user": {"token": "nobody"}}],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kubeconfig"
+        path.write_text(json.dumps(config))
+        (port,) = _free_ports(1)
+        process = multiprocessing.get_context("spawn").Process(target=_run_controller, args=(str(path), port))
+        process.start()
+        try:
+            yield psutil.Process(process.pid)
+        finally:
+            process.terminate()
+            process.join(15)
+            process.kill()
+
+
+def polling(of: Workload, seconds: float) -> dict[str, Any]:
+    """The controller's cores at rest, while numbers move, and while a pod leaves."""
+    with _controlling(of.url) as process:
+        started = time.perf_counter()
+        while (seen := of.ask("seen"))["in_flight"] != seen["carried"] or seen["configured"] != "True":
+            if time.perf_counter() - started > START_SECONDS:
+                raise TimeoutError(f"the controller has not seen everything: {seen}")
+            time.sleep(0.2)
+        found: dict[str, Any] = {"first_look_seconds": round(time.perf_counter() - started, 1)}
+        for name, word in (("rest", "rest"), ("moving", "move"), ("leaving", "leave")):
+            of.ask(word)
+            time.sleep(POLL_SECONDS)
+            asked, cpu, began = of.ask("asked"), sum(process.cpu_times()[:2]), time.perf_counter()
+            time.sleep(seconds)
+            took = time.perf_counter() - began
+            found[f"{name}_cores"] = round((sum(process.cpu_times()[:2]) - cpu) / took, 3)
+            found[f"{name}_polls_per_second"] = round((of.ask("asked") - asked) / took, 1)
+        found["rss_mib"] = round(process.memory_info().rss / 1024**2)
+        of.ask("rest")
+    return found
+
+
+# The webhook: latency.
 
 
 class _Caller:
@@ -101,7 +137,7 @@ async def _ready(webhook: Webhook) -> None:
             await asyncio.sleep(0.02)
 
 
-async def measure(url: str, pods: int, removals: int) -> dict[str, Any]:
+async def removing(url: str, removals: int) -> dict[str, Any]:
     """Figures of the webhook: seconds."""
     configuration = Configuration()
     configuration.host = url
@@ -115,7 +151,7 @@ async def measure(url: str, pods: int, removals: int) -> dict[str, Any]:
         await _ready(webhook)
         found = await api.get(VALIDATING_WEBHOOKS, None, "f-removals")
         caller = _Caller(http, settings, found["webhooks"][0]["clientConfig"]["caBundle"])
-        victims = await api.list(PODS)
+        victims = [each for each in await api.list(PODS) if "deletionTimestamp" not in each["metadata"]]
         first = await caller.remove(victims[0])  # the one that writes the costs of all
         await asyncio.sleep(5)
         cpu, seconds = time.process_time(), []
@@ -127,7 +163,6 @@ async def measure(url: str, pods: int, removals: int) -> dict[str, Any]:
         burst = await asyncio.gather(*(caller.remove(victim) for victim in chance.sample(victims, BURST)))
         burst_seconds = time.perf_counter() - burst_started
     return {
-        "pods": pods,
         "removals": removals,
         "first_seconds": round(first, 3),
         "p50_seconds": round(statistics.median(seconds), 3),
@@ -140,6 +175,21 @@ async def measure(url: str, pods: int, removals: int) -> dict[str, Any]:
     }
 
 
+def past(figures: dict[str, Any], pods: int) -> Iterator[str]:
+    """What is not as it must be, as sentences."""
+    due = POLLED * pods / POLL_SECONDS
+    for name in ("rest", "moving"):
+        cores, polls = figures["controller"][f"{name}_cores"], figures["controller"][f"{name}_polls_per_second"]
+        if cores > CORES:
+            yield f"the controller took {cores} cores ({name}), more than {CORES}"
+        if polls < due:
+            yield f"only {polls} sidecars were asked a second ({name}), fewer than {due:.0f}"
+    if (p99 := figures["webhook"]["p99_seconds"]) > ANSWER_SECONDS:
+        yield f"a removal took {p99} s at p99, more than {ANSWER_SECONDS}"
+    if faults := figures["webhook"]["faults"]:
+        yield f"{faults} removals could not be decided"
+
+
 def _free_ports(number: int) -> list[int]:
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(number)]
     ports = [each.getsockname()[1] for each in sockets]
@@ -148,23 +198,26 @@ def _free_ports(number: int) -> list[int]:
     return ports
 
 
-def main() -> None:
-    """Measure, and print."""
+def main() -> int:
+    """Measure, print and judge."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.operator", description=__doc__)
     parser.add_argument("--pods", type=int, default=500)
+    parser.add_argument("--seconds", type=float, default=30.0, help="each window in which CPU is counted")
     parser.add_argument("--removals", type=int, default=60)
     arguments = parser.parse_args()
     logs.set_up("error", "json")
-    ours, theirs = multiprocessing.Pipe()
-    cluster = multiprocessing.get_context("spawn").Process(target=_run_cluster, args=(arguments.pods, theirs))
-    cluster.start()
-    try:
-        print(json.dumps(asyncio.run(measure(ours.recv(), arguments.pods, arguments.removals))))
-    finally:
-        ours.send("over")
-        cluster.join(10)
-        cluster.kill()
+    with workload(arguments.pods) as found:
+        figures = {
+            "pods": arguments.pods,
+            "controller": polling(found, arguments.seconds),
+            "webhook": asyncio.run(removing(found.url, arguments.removals)),
+        }
+    print(json.dumps(figures))
+    problems = list(past(figures, arguments.pods))
+    for problem in problems:
+        print(f"past the limit: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -20,8 +20,7 @@ from lastcall_operator.cluster.resources import (
 )
 from lastcall_operator.controller.process import main
 from lastcall_operator.settings import Settings
-from lastcall_operator.testing import FakeSidecars, deployment, drain_policy, pod, replica_set
-from tests.controller.watched import WatchedCluster
+from lastcall_operator.testing import FakeSidecars, WatchedCluster, deployment, drain_policy, pod, replica_set
 
 PATIENCE_SECONDS = 6.0
 

@@ -85,7 +85,7 @@ class FakeCluster:
         """Take an object away."""
         del self._objects[resource.plural, namespace if resource.namespaced else None, name]
 
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         plural, namespace, name = _parse(request.path)
         self.requests[request.method, plural] += 1
         if late := self.delay_seconds + self.slow.get((request.method, plural), 0.0):

@@ -28,6 +28,8 @@ class FakeSidecar:
     asked: int = 0
     #: this instead of what a sidecar says
     says: dict[str, Any] | None = None
+    #: of the configuration that it has
+    config_hash: str = "sha256:0"
 
     def livez(self) -> dict[str, Any]:
         """The answer of `/livez`."""
@@ -50,7 +52,7 @@ class FakeSidecar:
                 "deadline": None,
                 "lease_expires": None,
             },
-            "config": {"generation": 1, "hash": "sha256:0", "error": None},
+            "config": {"generation": 1, "hash": self.config_hash, "error": None},
             "totals": {"accepted": 0, "completed": 0, "failed": 0, "disconnected": 0, "dropped": 0, "refused": 0},
             "pod": self.pod,
             "pod_uid": self.uid,

@@ -6,8 +6,9 @@ from typing import Any
 
 from aiohttp import web
 
-from lastcall_operator.testing import FakeCluster
+from .cluster import FakeCluster
 
+#: Seconds between two looks of a watch.
 LOOK_SECONDS = 0.02
 #: kopf wants them to be there; nothing of ours is in them.
 _UNUSED = {"namespaces", "customresourcedefinitions"}
@@ -30,26 +31,27 @@ _RESOURCES = {
 
 
 class WatchedCluster(FakeCluster):
-    """As FakeCluster; everything in it is namespaced."""
+    """As FakeCluster; everything in its discovery is namespaced."""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        if (answer := _discovery(request.path)) is not None:
-            return web.json_response(answer)
+        if (found := _discovery(request.path)) is not None:
+            return web.json_response(found)
         if request.query.get("watch"):
             return await self._watch(request)
         if request.method == "GET" and request.path.rsplit("/", 1)[-1] in _UNUSED:
             return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
         answer = await super()._handle(request)
-        if request.method == "GET" and isinstance(answer.body, bytes) and b'"items"' in answer.body:
-            listed = json.loads(answer.body)
+        body = answer.body if request.method == "GET" and isinstance(answer, web.Response) else None
+        if isinstance(body, bytes) and b'"items"' in body:
+            listed = json.loads(body)
             return web.json_response({**listed, "metadata": {"resourceVersion": self._newest(request.path)}})
         return answer
 
     def _newest(self, path: str) -> str:
         plural = path.rsplit("/", 1)[-1]
-        return str(max((int(obj["metadata"]["resourceVersion"]) for obj in self.all_of(plural).values()), default=0))
+        return str(max((int(obj["metadata"]["resourceVersion"]) for obj in self._all_of(plural).values()), default=0))
 
-    def all_of(self, plural: str) -> dict[str, dict[str, Any]]:
+    def _all_of(self, plural: str) -> dict[str, dict[str, Any]]:
         return {obj["metadata"]["uid"]: obj for (each, _, _), obj in self._objects.items() if each == plural}
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
@@ -59,10 +61,10 @@ class WatchedCluster(FakeCluster):
         await response.prepare(request)
         since = int(request.query.get("resourceVersion") or 0)
         known = {
-            uid: obj for uid, obj in self.all_of(plural).items() if int(obj["metadata"]["resourceVersion"]) <= since
+            uid: obj for uid, obj in self._all_of(plural).items() if int(obj["metadata"]["resourceVersion"]) <= since
         }
-        while True:
-            now = {uid: obj for uid, obj in self.all_of(plural).items() if _fits(label, obj)}
+        while request.transport is not None and not request.transport.is_closing():
+            now = {uid: obj for uid, obj in self._all_of(plural).items() if _fits(label, obj)}
             for uid, obj in now.items():
                 old = known.get(uid)
                 if old is None or old["metadata"]["resourceVersion"] != obj["metadata"]["resourceVersion"]:
@@ -72,6 +74,7 @@ class WatchedCluster(FakeCluster):
                     await _send(response, "DELETED", obj)
             known = now
             await asyncio.sleep(LOOK_SECONDS)
+        return response
 
 
 def _fits(label: str, obj: dict[str, Any]) -> bool:
