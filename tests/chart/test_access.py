@@ -52,6 +52,7 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
     "edit": {("lastcall.dev", "drainpolicies", ""): ("create", "delete", "deletecollection", "patch", "update")},
     "admin": {("lastcall.dev", "streamproxies", ""): ("create", "delete", "deletecollection", "patch", "update")},
 }  # fmt: skip
+_PEERING = {("kopf.dev", "clusterkopfpeerings kopfpeerings", ""): ("get", "list", "watch", "patch")}
 _EVERYTHING: Values = {
     "operator.networkPolicy.enabled": True,
     "podMonitor.enabled": True,
@@ -79,6 +80,10 @@ def test_the_rights_are_these_and_no_other() -> None:
     assert {name: _table(role) for name, role in _roles(_EVERYTHING).items()} == _RULES
 
 
+def test_a_peering_that_is_named_may_be_signed() -> None:
+    assert _table(_roles({"operator.peering": "team"})["operator"]) == {**_RULES["operator"], **_PEERING}
+
+
 def test_nothing_is_granted_by_a_star_and_no_secret_is_listed() -> None:
     for role in _roles().values():
         for rule in role["rules"]:
@@ -94,7 +99,7 @@ def test_nothing_is_granted_by_a_star_and_no_secret_is_listed() -> None:
 def test_every_right_of_a_process_in_others_namespaces_has_its_reason_right_above(process: str) -> None:
     lines = [line.strip() for line in (CHART / "templates" / f"{process}-clusterrole.yaml").read_text().splitlines()]
     rules = [index for index, line in enumerate(lines) if line.startswith("- apiGroups:")]
-    assert len(rules) == len(_RULES[process])
+    assert len(rules) == len(_RULES[process]) + (len(_PEERING) if process == "operator" else 0)
     assert [lines[index] for index in rules if not lines[index - 1].startswith("# ")] == []
 
 

@@ -160,6 +160,13 @@ def test_the_flags_are_those_that_the_processes_read(process: str, command: str)
     assert name["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
 
 
+def test_a_peering_is_off_unless_it_is_named() -> None:
+    named_one = {"operator.peering": "team"}
+    assert "--peering=team" in _container("operator", named_one)["args"]
+    assert not [flag for flag in _container("operator")["args"] if "peering" in flag]
+    assert "--peering=team" not in _container("webhook", named_one)["args"]
+
+
 def test_the_gateway_leaves_by_a_policy_that_comes_after_its_definition() -> None:
     policy = one("DrainPolicy")
     assert policy["metadata"]["annotations"]["helm.sh/hook"] == "post-install,post-upgrade,post-rollback"

@@ -21,6 +21,7 @@ from lastcall_operator.cluster.resources import (
 )
 from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.controller.cache import Cache, object_keys, pod_keys, template_keys, workload_keys
+from lastcall_operator.controller.peering import Peers
 from lastcall_operator.controller.process import Controller
 from lastcall_operator.controller.traces import Traces
 from lastcall_operator.injection import InjectionDefaults, template_of
@@ -30,7 +31,9 @@ from lastcall_operator.testing import FakeCluster, FakeSidecars, pod
 
 
 class World:
-    def __init__(self, cluster: FakeCluster, sidecars: FakeSidecars, api: Api, asked: Sidecars) -> None:
+    def __init__(
+        self, cluster: FakeCluster, sidecars: FakeSidecars, api: Api, asked: Sidecars, peers: Peers | None = None
+    ) -> None:
         self.cluster, self.sidecars = cluster, sidecars
         self.ahead_seconds = 0.0
         key = DrainKey(api, "default", "lastcall-drain-key")
@@ -40,6 +43,7 @@ class World:
             key,
             Traces(),
             InjectionDefaults("lastcall-sidecar:0.1.0"),
+            peers=peers,
             clock=self.now,
             monotonic=lambda: time.monotonic() + self.ahead_seconds,
         )
@@ -137,6 +141,6 @@ def condition(status: dict[str, Any], kind: str) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def world(of: type[FakeCluster] = FakeCluster) -> AsyncIterator[World]:
+async def world(of: type[FakeCluster] = FakeCluster, peering: str = "") -> AsyncIterator[World]:
     async with of() as cluster, FakeSidecars() as sidecars, cluster.connect() as api, Sidecars() as asked:
-        yield World(cluster, sidecars, api, asked)
+        yield World(cluster, sidecars, api, asked, Peers(api, peering, (), "me") if peering else None)

@@ -19,6 +19,7 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 LOG_FORMATS = ("auto", "json", "text")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OBJECT = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _LAST_PORT = 65535
 
 
@@ -53,6 +54,8 @@ class Settings:
     context: str | None = None
     #: the pod's own name: who reports an event
     pod_name: str = ""
+    #: the kopf peering by which controllers know of each other; empty: none, there is one controller
+    peering: str = ""
 
     def __post_init__(self) -> None:
         for row in FLAGS:
@@ -111,6 +114,10 @@ def _image(value: Any) -> str | None:
     return None if fits else "must be the name of an image"
 
 
+def _peering(value: Any) -> str | None:
+    return None if value == "" or _OBJECT.fullmatch(str(value)) else "must be the name of a kopf peering"
+
+
 def _url(value: Any) -> str | None:
     return None if value is None or re.match(r"https?://[^/\s]+", value) else "must be an http or https URL"
 
@@ -159,6 +166,7 @@ FLAGS = (
     Flag("--log-level", "log_level", " | ".join(LOG_LEVELS), _one_of(LOG_LEVELS)),
     Flag("--log-format", "log_format", " | ".join(LOG_FORMATS), _one_of(LOG_FORMATS)),
     Flag("--otlp-endpoint", "otlp_endpoint", "OTLP collector, e.g. http://otel-collector:4318", _url, also=OTLP),
+    Flag("--peering", "peering", "name of a kopf peering; while another controller signs it, this one rests", _peering),
     Flag("--webhook-port", "webhook_port", "TLS port of the webhook", _port, number=True),
     Flag("--admin-port", "admin_port", "plain port of /livez, /readyz and /metrics", _port, number=True),
     Flag("--certificate-folder", "certificate_folder", "tls.crt and tls.key of cert-manager; none: made here", _folder),

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -27,6 +28,7 @@ from .gauges import Gauges, Poller
 from .loops import Loops
 from .metrics import Metrics
 from .orphans import Orphans
+from .peering import Peers, gated
 from .policies import Policies
 from .probes import Probes
 from .proxies import Proxies
@@ -52,6 +54,7 @@ class Controller:
         defaults: InjectionDefaults,
         *,
         pod_name: str = "",
+        peers: Peers | None = None,
         clock: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -62,10 +65,11 @@ class Controller:
         self.drains = Drains(self.cache, gauges, sidecars, key, writes, traces, self.metrics, self._wake_policy)
         on_delete = OnDelete(gauges, sidecars, key, writes)
         policies = Policies(self.cache, gauges, writes, self.drains, on_delete, self.metrics, traces)
-        self.policies: Loops[Any] = Loops("drainpolicy", policies.step)
-        self.proxies: Loops[Any] = Loops("streamproxy", Proxies(self.cache, gauges, writes, key, defaults).step)
-        self.pods: Loops[Any] = Loops("pod", self.drains.step)
-        self.marks: Loops[Any] = Loops("marks", Orphans(self.cache, writes).step)
+        self.policies: Loops[Any] = Loops("drainpolicy", gated(peers, policies.step))
+        proxies = Proxies(self.cache, gauges, writes, key, defaults)
+        self.proxies: Loops[Any] = Loops("streamproxy", gated(peers, proxies.step))
+        self.pods: Loops[Any] = Loops("pod", gated(peers, self.drains.step))
+        self.marks: Loops[Any] = Loops("marks", gated(peers, Orphans(self.cache, writes).step))
         self._loops = {
             "DrainPolicy": self.policies,
             "StreamProxy": self.proxies,
@@ -114,7 +118,9 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
             log.warning("key.missing", error=str(error), effect="tried again when the first lease needs it")
         traces = exporting(settings.otlp_endpoint)
         stack.callback(traces.close)
-        controller = Controller(api, sidecars, key, traces, settings.injection, pod_name=settings.pod_name)
+        identity: Any = settings.pod_name or f"lastcall-{uuid.uuid4()}"  # kopf's own kind of str has no public name
+        peers = Peers(api, settings.peering, settings.namespaces, identity) if settings.peering else None
+        controller = Controller(api, sidecars, key, traces, settings.injection, pod_name=settings.pod_name, peers=peers)
         probes = Probes(controller.loops, controller.metrics, asyncio.get_running_loop().time)
         runner = web.AppRunner(probes.app(), access_log=None)
         await runner.setup()
@@ -126,8 +132,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         log.info("controller.started", settings=repr(settings))
         await kopf.operator(
             registry=registry.registry(controller.wake, controller.drains.heard, controller.begin, login),
-            settings=registry.settings(),
-            standalone=True,
+            settings=registry.settings(settings.peering),
+            identity=identity,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             ready_flag=ready,

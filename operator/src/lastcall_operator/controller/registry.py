@@ -23,12 +23,14 @@ _WORKLOADS = {"deployments": "Deployment", "replicasets": "ReplicaSet", "statefu
 _SIDECAR = {names.SIDECAR_LABEL: names.TRUE}
 
 
-def settings() -> kopf.OperatorSettings:
-    """Settings of kopf. Nothing of it is ever written: no handler of ours keeps progress."""
+def settings(peering: str = "") -> kopf.OperatorSettings:
+    """Settings of kopf. Nothing of it is ever written, but for the peering: no handler of ours keeps progress."""
     found = kopf.OperatorSettings()
     found.posting.enabled = False
     found.posting.loggers = False
-    found.peering.standalone = True
+    found.peering.standalone = not peering
+    if peering:  # never kopf's own `default`, which every operator joins that knows no better
+        found.peering.name, found.peering.mandatory = peering, True
     found.watching.server_timeout = 300
     found.watching.client_timeout = 310
     found.watching.connect_timeout = 10

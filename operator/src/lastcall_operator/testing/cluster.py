@@ -143,7 +143,8 @@ class FakeCluster:
         return self._store(key, body)
 
     def _store(self, key: Key, body: Object) -> web.Response:
-        body["metadata"]["resourceVersion"] = str(next(self._versions))
+        # Another dictionary than before: who has seen the old object keeps its version.
+        body = {**body, "metadata": {**body["metadata"], "resourceVersion": str(next(self._versions))}}
         self._objects[key] = body
         return web.json_response(body)
 

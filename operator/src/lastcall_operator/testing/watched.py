@@ -12,6 +12,7 @@ from .cluster import FakeCluster
 LOOK_SECONDS = 0.02
 #: kopf wants them to be there; nothing of ours is in them.
 _UNUSED = {"namespaces", "customresourcedefinitions"}
+_CLUSTER_WIDE = {*_UNUSED, "clusterkopfpeerings"}
 _RESOURCES = {
     "/api/v1": [
         ("pods", "Pod"),
@@ -26,12 +27,13 @@ _RESOURCES = {
         ("replicasets", "ReplicaSet"),
         ("statefulsets", "StatefulSet"),
     ],
+    "/apis/kopf.dev/v1": [("clusterkopfpeerings", "ClusterKopfPeering")],
     "/apis/lastcall.dev/v1alpha1": [("streamproxies", "StreamProxy"), ("drainpolicies", "DrainPolicy")],
 }
 
 
 class WatchedCluster(FakeCluster):
-    """As FakeCluster; everything in its discovery is namespaced."""
+    """As FakeCluster; what the controller watches is in its discovery."""
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if (found := _discovery(request.path)) is not None:
@@ -110,7 +112,7 @@ def _discovery(path: str) -> dict[str, Any] | None:
                 "name": plural,
                 "singularName": kind.lower(),
                 "kind": kind,
-                "namespaced": plural not in _UNUSED,
+                "namespaced": plural not in _CLUSTER_WIDE,
                 "verbs": verbs,
             }
             for plural, kind in _RESOURCES[path]
