@@ -1,5 +1,7 @@
 """What is kept of an object is what it says, whatever else anybody wrote into it."""
 
+from typing import Any
+
 import pytest
 
 from lastcall_operator.api import names

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lastcall_operator.api.streamproxy import parse_stream_proxy
 from lastcall_operator.cluster.resources import (
     DISRUPTION_BUDGETS,
     DRAIN_POLICIES,
@@ -14,6 +15,7 @@ from lastcall_operator.cluster.resources import (
     STATEFUL_SETS,
     STREAM_PROXIES,
 )
+from lastcall_operator.injection import InjectionDefaults, inject
 from lastcall_operator.removal.model import Kind
 from lastcall_operator.testing import eviction_review, pod_deletion_review, stateful_set
 from lastcall_sidecar.auth import check_drain_token
@@ -201,6 +203,31 @@ async def test_what_a_pod_needs_is_what_its_streamproxy_says(stage):
     stage.cluster.put(STREAM_PROXIES, {"metadata": {"name": "p", "namespace": "default"}, "spec": spec})
     assert refused(await stage.removal(eviction_review(victim, grace_seconds=94)), 429)
     assert (await stage.removal(eviction_review(victim, grace_seconds=95)))["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("wait", "evictions", "allowed"),
+    [
+        pytest.param("None", "Hold", False, id="the app's own grace covers no drain: held"),
+        pytest.param("UntilIdle", "Hold", True, id="the app waits, so the grace covers the drain"),
+        pytest.param("None", "Allow", True, id="the policy says so"),
+    ],
+)
+async def test_a_plain_eviction_of_a_busy_egress_pod_is_judged_by_the_grace_that_it_was_injected_with(
+    stage, wait, evictions, allowed
+):
+    stage.policy(evictions=evictions)
+    stage.workload(a=3, b=0)
+    spec = {"mode": "Egress", "selector": {"matchLabels": {"app": "chat"}}, "drain": {"egressWait": wait}}
+    raw = {"metadata": {"name": "p", "namespace": "default"}, "spec": spec}
+    stage.cluster.put(STREAM_PROXIES, raw)
+    victim = stage.get_pod("a")
+    victim["metadata"]["annotations"]["lastcall.dev/stream-proxy"] = "p"
+    bare = {"metadata": {}, "spec": {"containers": [{"name": "app"}]}}
+    made = inject(bare, parse_stream_proxy(raw), InjectionDefaults("i")).pod
+    victim["spec"]["terminationGracePeriodSeconds"] = made["spec"]["terminationGracePeriodSeconds"]
+    stage.cluster.put(PODS, victim)
+    assert (await stage.removal(eviction_review(victim)))["allowed"] is allowed
 
 
 @pytest.mark.parametrize(
