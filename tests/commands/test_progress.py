@@ -4,7 +4,7 @@ import pytest
 
 from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings
 from lastcall_operator.commands.rows import PodRow
-from lastcall_operator.commands.watch import progress
+from lastcall_operator.commands.watch import Account, Pace, Patience, progress
 
 
 def workload(*, replicas=3, updated=3, ready=3, current=3, observed=2):
@@ -18,8 +18,8 @@ def workload(*, replicas=3, updated=3, ready=3, current=3, observed=2):
     }  # fmt: skip
 
 
-def row(pod, *, in_flight=0, terminating=False, held=None):
-    return PodRow("llm", pod, in_flight, None, "serving", True, terminating, "r", "n", held)
+def row(pod, *, in_flight=0, terminating=False, held=None, revision="new"):
+    return PodRow("llm", pod, in_flight, None, "serving", True, terminating, revision, "n", held)
 
 
 POLICY = {
@@ -28,7 +28,7 @@ POLICY = {
             {"type": "Progressing", "status": "True", "message": "2 of 3 updated"},
             {"type": "Draining", "status": "True", "message": "chat-1 finishes 4 streams"},
         ],
-        "rollout": {"streamsFinished": 7, "dropped": 0},
+        "rollout": {"revision": "new", "streamsFinished": 7, "dropped": 0},
     }
 }
 
@@ -45,23 +45,98 @@ POLICY = {
     ],
 )
 def test_a_rollout_is_over_when_nothing_of_it_is_left(made, rows, done):
-    assert progress(made, None, rows).done is done
+    assert progress(made, None, rows, "new").done is done
 
 
 def test_why_the_next_one_waits_is_the_policy_s_most_telling_condition():
-    now = progress(workload(updated=2), POLICY, [row("a", in_flight=4, terminating=True), row("b", in_flight=1)])
+    now = progress(workload(updated=2), POLICY, [row("a", in_flight=4, terminating=True), row("b", in_flight=1)], "new")
     assert now.sentence == (
         "deployment/chat: 2 of 3 updated, 1 ending, 5 in flight, 7 finished, 0 dropped (chat-1 finishes 4 streams)"
     )
 
 
 def test_without_a_policy_s_word_held_pods_are_named():
-    now = progress(workload(updated=2), None, [row("b", held="2026-11-22T10:00:00Z"), row("a")])
+    now = progress(workload(updated=2), None, [row("b", held="2026-11-22T10:00:00Z"), row("a")], "new")
     assert now.waits_for == "held: b"
 
 
 def test_at_rest_nothing_waits_whatever_the_conditions_say():
-    assert progress(workload(), POLICY, [row("a")]).waits_for == ""
+    assert (
+        progress(workload(), policy({**OPEN, "finishedAt": "2026-11-22T10:00:00Z"}), [row("a")], "new").waits_for == ""
+    )
+    assert progress(workload(), policy(OPEN), [row("a")], "new").waits_for == "the controller closes its account"
+
+
+OPEN = {"revision": "new", "streamsFinished": 7, "dropped": 2}
+
+
+def policy(rollout, accepted="True"):
+    conditions = [
+        {"type": "Progressing", "status": "True", "message": "2 of 3 updated"},
+        {"type": "Accepted", "status": accepted, "message": ""},
+    ]
+    return {"status": {"conditions": conditions, **({} if rollout is None else {"rollout": rollout})}}
+
+
+@pytest.mark.parametrize(
+    ("found", "account", "dropped"),
+    [
+        pytest.param(None, Account.NOBODY, None, id="no policy"),
+        pytest.param(policy(OPEN, accepted="False"), Account.NOBODY, None, id="a policy that is not in force"),
+        pytest.param({}, Account.NONE, None, id="a policy that nobody has looked at"),
+        pytest.param(policy(None), Account.NONE, None, id="no rollout so far"),
+        pytest.param(policy({**OPEN, "revision": "old"}), Account.EARLIER, None, id="another rollout's drops"),
+        pytest.param(policy(OPEN), Account.OPEN, 2, id="not over"),
+        pytest.param(policy({**OPEN, "finishedAt": "2026-11-22T10:00:00Z"}), Account.CLOSED, 2, id="over"),
+    ],
+)
+def test_only_the_account_of_this_very_revision_is_told(found, account, dropped):
+    now = progress(workload(), found, [row("a")], "new")
+    assert (now.account, now.dropped) == (account, dropped)
+
+
+def look(found, *, done=True, older=False):
+    rows = [row("a", revision="old" if older else "new")]
+    return progress(workload(updated=3 if done else 2), found, rows, "new")
+
+
+@pytest.mark.parametrize(
+    ("found", "older", "waits"),
+    [
+        pytest.param(None, True, False, id="nobody counts"),
+        pytest.param(policy(None), False, False, id="a first installation is no rollout"),
+        pytest.param(policy(None), True, True, id="the controller has not seen the rollout yet"),
+        pytest.param(policy({**OPEN, "revision": "old"}), False, True, id="the account is an earlier rollout's"),
+        pytest.param(policy(OPEN), False, True, id="the account is not closed"),
+        pytest.param(policy({**OPEN, "finishedAt": "2026-11-22T10:00:00Z"}), True, False, id="it is"),
+    ],
+)
+def test_a_rollout_that_is_through_waits_for_its_account_as_long_as_one_is_owed_and_no_longer_than_the_bound(
+    found, older, waits
+):
+    patience = Patience(Pace(verdict_seconds=10))
+    assert not patience.over(look(found, done=False, older=older), 100.0)
+    assert patience.over(look(found), 200.0) is not waits
+    assert patience.over(look(found), 209.9) is not waits
+    assert patience.over(look(found), 210.0)
+    assert patience.owed(look(found)) is waits
+
+
+def test_the_bound_begins_anew_when_something_moves_again():
+    patience = Patience(Pace(verdict_seconds=10))
+    assert not patience.over(look(policy(OPEN)), 0.0)
+    assert not patience.over(look(policy(OPEN), done=False), 9.0)
+    assert not patience.over(look(policy(OPEN)), 11.0)
+    assert patience.over(look(policy(OPEN)), 21.0)
+
+
+def test_silence_is_borne_for_a_while_from_the_last_answer_on():
+    patience = Patience(Pace(unanswered_seconds=10))
+    assert not patience.unanswered(0.0)
+    assert not patience.unanswered(9.0)
+    assert not patience.over(look(None, done=False), 9.5)
+    assert not patience.unanswered(10.0)
+    assert patience.unanswered(20.0)
 
 
 def proxy(*conditions, observed=1):
@@ -78,6 +153,7 @@ def proxy(*conditions, observed=1):
         pytest.param([("Accepted", "True"), ("Bypassed", "False")], [Mark.OK], id="all good"),
         pytest.param([("Accepted", "False")], [Mark.FAIL], id="bad when false"),
         pytest.param([("Bypassed", "True"), ("PortConflict", "True")], [Mark.FAIL, Mark.FAIL], id="bad when true"),
+        pytest.param([("ProgressDeadlineTooShort", "True")], [Mark.FAIL], id="a paced rollout will be called failed"),
         pytest.param([("Configured", "Unknown")], [Mark.OK], id="unknown is no verdict"),
     ],
 )

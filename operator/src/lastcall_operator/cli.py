@@ -152,7 +152,15 @@ def _add_for_people(commands: "Commands[argparse.ArgumentParser]") -> None:
     top.add_argument("--interval", type=float, default=2.0, metavar="SECONDS", help="between two looks (default: 2)")
     _add_place(top, _top, everywhere=True)
 
-    watch = commands.add_parser("watch", help="a rollout as progress bars, until it is over; 0: nothing was dropped")
+    watch = commands.add_parser(
+        "watch",
+        help="a rollout as progress bars, until it is over; 0: nothing was dropped",
+        description=(
+            "Shows a rollout until all its pods are new and nobody leaves any more, and then, with a DrainPolicy, until "
+            "the controller has told what was dropped. Exit code 0: over, and nothing was dropped; 1: something was, or "
+            "the controller does not tell. With -o json the end is printed, as one document."
+        ),
+    )
     watch.add_argument("workload", type=_workload, metavar="deploy/NAME|sts/NAME")
     _add_place(watch, _watch)
 
@@ -163,7 +171,9 @@ def _add_for_people(commands: "Commands[argparse.ArgumentParser]") -> None:
     drain.add_argument(
         "--lease", type=_seconds, default=60, metavar="SECONDS", help="it ends by itself after so long (default: 60s)"
     )
-    drain.add_argument("--wait", action="store_true", help="renew the lease until the pod is drained; 0: it is")
+    drain.add_argument(
+        "--wait", action="store_true", help="renew the lease until the pod is drained; 0: it is, 1: it is not"
+    )
     drain.add_argument(
         "--timeout", type=float, default=1920.0, metavar="SECONDS", help="how long --wait waits (default: 1920)"
     )

@@ -25,7 +25,9 @@ from .session import Exit, as_json, connect, look, where
 #: Cluster autoscalers cap a pod's grace at this many seconds unless they are told otherwise.
 AUTOSCALER_GRACE_SECONDS = 600
 #: Conditions that are good when False.
-_BAD_WHEN_TRUE = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled"})
+_BAD_WHEN_TRUE = frozenset(
+    {"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled", "ProgressDeadlineTooShort"}
+)
 _BAD_WHEN_FALSE = frozenset({"Accepted", "Configured", "Ready"})
 
 

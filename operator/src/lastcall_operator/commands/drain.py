@@ -30,7 +30,7 @@ class DrainError(LastcallError):
 
 
 async def drain(arguments: argparse.Namespace) -> int:
-    """Lease a drain; with --wait, renew it until the pod is DRAINED."""
+    """Lease a drain; with --wait, renew it until the pod is DRAINED. One that expired still carries something: no."""
     place, (_, name) = await where(arguments), arguments.pod
     async with await connect(place) as api:
         pod = await _pod(api, place, name)
@@ -61,7 +61,8 @@ async def _until_drained(api: Api, place: Where, pod: Object, arguments: argpars
             await _control(place, pod, "drain", "--lease", str(arguments.lease))
             renew = now + arguments.lease / 2
         await asyncio.sleep(_LOOK_SECONDS)
-    return await _tell(api, place, name, arguments.output)
+    await _tell(api, place, name, arguments.output)
+    return Exit.DONE if state.state == "drained" else Exit.NOT
 
 
 async def _pod(api: Api, place: Where, name: str) -> Object:

@@ -1,7 +1,8 @@
 """A small API server over real HTTP.
 
-It holds objects, answers LIST, GET, POST, PUT, PATCH and DELETE, and knows resourceVersions. No validation, no
-defaults, no watches, no controllers.
+It holds objects, answers LIST, GET, POST, PUT, PATCH and DELETE, and knows resourceVersions; it hands `/livez` through
+to the sidecars that it was given, and takes note of what is executed in pods. No validation, no defaults, no watches,
+no controllers.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from kubernetes.aio.client.configuration import Configuration
 
 from lastcall_operator.cluster.api import Api
 from lastcall_operator.cluster.resources import Resource
+
+from .sidecars import FakeSidecar
 
 Object = dict[str, Any]
 Key = tuple[str, str | None, str]
@@ -40,6 +43,11 @@ class FakeCluster:
         self.slow: dict[tuple[str, str], float] = {}
         #: every write with a resourceVersion conflicts
         self.conflicts = False
+        #: who answers behind `pods/NAME:PORT/proxy/livez`, by the pod's name
+        self.sidecars: dict[str, FakeSidecar] = {}
+        #: what was executed: the pod's name and the words; it fails with `exec_failure`, or else succeeds
+        self.executed: list[tuple[str, list[str]]] = []
+        self.exec_failure: str | None = None
         self.url = ""
 
     async def __aenter__(self) -> Self:
@@ -94,6 +102,11 @@ class FakeCluster:
             return _status(self.failing, "InternalError", "as asked for")
         if (request.method, plural) in self.denied:
             return _status(403, "Forbidden", "as asked for")
+        if name is not None and request.path.endswith("/exec"):
+            return await self._exec(request, name)
+        if name is not None and request.path.endswith("/proxy/livez"):
+            sidecar = self.sidecars.get(name.partition(":")[0])
+            return _status(503, "ServiceUnavailable", "no") if sidecar is None else web.json_response(sidecar.livez())
         body = json.loads(await request.read() or b"null")
         if request.method == "POST":
             return self._create(plural, namespace, body)
@@ -121,6 +134,16 @@ class FakeCluster:
         if metadata.get("uid") not in {None, found["metadata"]["uid"]}:
             return _status(409, "Conflict", "Precondition failed: UID in precondition")
         return self._write(key, _merged(found, body), metadata.get("resourceVersion"))
+
+    async def _exec(self, request: web.Request, pod: str) -> web.WebSocketResponse:
+        self.executed.append((pod, request.query.getall("command")))
+        socket = web.WebSocketResponse(protocols=("v4.channel.k8s.io",))
+        await socket.prepare(request)
+        failed = self.exec_failure
+        status = {"status": "Success"} if failed is None else {"status": "Failure", "message": failed}
+        await socket.send_bytes(b"\x03" + json.dumps(status).encode())
+        await socket.close()
+        return socket
 
     def _create(self, plural: str, namespace: str | None, body: Object) -> web.Response:
         key = (plural, namespace, body["metadata"].get("name", ""))
