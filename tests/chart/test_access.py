@@ -42,11 +42,10 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("get", "patch"),
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "patch"),
     },
-    "uninstall": {
-        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("get", "delete"),
-        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "delete"),
-        ("", "pods", ""): ("get", "list", "patch"),
-        ("lastcall.dev", "drainpolicies streamproxies", ""): ("get", "list", "delete"),
+    "uninstall": {("", "pods", ""): ("list", "patch")},
+    "uninstall-webhooks": {
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("delete",),
+        ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("delete",),
     },
     "view": {("lastcall.dev", "drainpolicies streamproxies", ""): _READ},
     "edit": {("lastcall.dev", "drainpolicies", ""): ("create", "delete", "deletecollection", "patch", "update")},
@@ -82,6 +81,11 @@ def test_the_rights_are_these_and_no_other() -> None:
 
 def test_a_peering_that_is_named_may_be_signed() -> None:
     assert _table(_roles({"operator.peering": "team"})["operator"]) == {**_RULES["operator"], **_PEERING}
+
+
+def test_the_uninstall_may_delete_resources_only_when_their_definitions_go() -> None:
+    resources = {("lastcall.dev", "drainpolicies streamproxies", ""): ("list", "delete")}
+    assert _table(_roles({"crds.keep": False})["uninstall"]) == _RULES["uninstall"] | resources
 
 
 def test_nothing_is_granted_by_a_star_and_no_secret_is_listed() -> None:
@@ -121,7 +125,7 @@ _ALWAYS = {
     ("RoleBinding", "llm", "Role", "lastcall-webhook-own", "lastcall-webhook"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook-authority", "lastcall-webhook"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-operator-discovery", "lastcall-operator"),
-    ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall", "lastcall-uninstall"),
+    ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall-webhooks", "lastcall-uninstall"),
 }
 
 
@@ -129,6 +133,7 @@ def test_by_default_the_rights_hold_in_the_whole_cluster() -> None:
     assert _bindings() == _ALWAYS | {
         ("ClusterRoleBinding", "", "ClusterRole", "lastcall-operator", "lastcall-operator"),
         ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook", "lastcall-webhook"),
+        ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall", "lastcall-uninstall"),
     }
 
 
@@ -145,7 +150,7 @@ def test_named_namespaces_bound_everything(values: Values, namespaces: set[str])
     assert _bindings(values) == _ALWAYS | {
         ("RoleBinding", namespace, "ClusterRole", f"lastcall-{process}", f"lastcall-{process}")
         for namespace in namespaces
-        for process in ("operator", "webhook")
+        for process in ("operator", "webhook", "uninstall")
     }
     assert ("", "namespaces", "") in _table(_roles(values)["operator-discovery"])
     for process in ("operator", "webhook"):
@@ -157,6 +162,17 @@ def test_named_namespaces_bound_everything(values: Values, namespaces: set[str])
             for webhook in configuration["webhooks"]:
                 _, only = webhook["namespaceSelector"]["matchExpressions"]
                 assert (only["operator"], set(only["values"])) == ("In", namespaces)
+
+
+def test_an_uninstall_makes_nothing_in_a_namespace_that_may_be_gone() -> None:
+    made = [
+        document
+        for document in objects({"operator.namespaces": ["team-a"]})
+        if document["metadata"].get("annotations", {}).get("helm.sh/hook") == "pre-delete"
+    ]
+    assert {document["metadata"].get("namespace", "llm") for document in made} == {"llm"}
+    without = _bindings({"operator.namespaces": ["team-a"], "operator.uninstall.enabled": False})
+    assert not [binding for binding in without if "uninstall" in binding[3]]
 
 
 def test_each_process_has_an_account_of_its_own_and_only_it_a_token() -> None:

@@ -3,8 +3,8 @@
 import pytest
 
 from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings
+from lastcall_operator.commands.progress import Account, Pace, Patience, progress
 from lastcall_operator.commands.rows import PodRow
-from lastcall_operator.commands.watch import Account, Pace, Patience, progress
 
 
 def workload(*, replicas=3, updated=3, ready=3, current=3, observed=2):

@@ -5,11 +5,13 @@ import json
 
 import pytest
 import yaml
+from tests.support.waiting import soon
 
 from lastcall_operator import cli
 from lastcall_operator.cluster.resources import DEPLOYMENTS, DRAIN_POLICIES, PODS, REPLICA_SETS, STATEFUL_SETS
 from lastcall_operator.commands.drain import drain
-from lastcall_operator.commands.watch import Pace, watch
+from lastcall_operator.commands.progress import Pace
+from lastcall_operator.commands.watch import watch
 from lastcall_operator.errors import ApiUnavailableError, NotFoundError
 from lastcall_operator.testing import FakeCluster, drain_policy, pod
 from lastcall_operator.testing.sidecars import FakeSidecar
@@ -44,9 +46,7 @@ def parsed(cluster, tmp_path):
 async def looked(cluster, times=2):
     """Until it has been looked so many times more: the first look is over then, and the second has begun."""
     wanted = cluster.requests["GET", "deployments"] + times
-    async with asyncio.timeout(10):
-        while cluster.requests["GET", "deployments"] < wanted:
-            await asyncio.sleep(0.005)
+    await soon(lambda: cluster.requests["GET", "deployments"] >= wanted, f"{wanted} looks")
 
 
 def put_deployment(cluster, *, updated=3, ready=3):

@@ -156,9 +156,9 @@ def _add_for_people(commands: "Commands[argparse.ArgumentParser]") -> None:
         "watch",
         help="a rollout as progress bars, until it is over; 0: nothing was dropped",
         description=(
-            "Shows a rollout until all its pods are new and nobody leaves any more, and then, with a DrainPolicy, until "
-            "the controller has told what was dropped. Exit code 0: over, and nothing was dropped; 1: something was, or "
-            "the controller does not tell. With -o json the end is printed, as one document."
+            "Shows a rollout until all its pods are new and nobody leaves any more, and then, with a DrainPolicy, "
+            "until the controller has told what was dropped. Exit code 0: over, and nothing was dropped; 1: something "
+            "was, or the controller does not tell. With -o json the end is printed, as one document."
         ),
     )
     watch.add_argument("workload", type=_workload, metavar="deploy/NAME|sts/NAME")

@@ -1,0 +1,81 @@
+"""`lastcall uninstall`: what it takes away, what it leaves, and that it needs no right that the chart does not give."""
+
+import pytest
+import yaml
+
+from lastcall_operator.cluster.resources import (
+    DRAIN_POLICIES,
+    MUTATING_WEBHOOKS,
+    PODS,
+    STREAM_PROXIES,
+    VALIDATING_WEBHOOKS,
+)
+from lastcall_operator.commands.uninstall import uninstall
+from lastcall_operator.settings import Settings
+from lastcall_operator.testing import FakeCluster, drain_policy, pod
+from lastcall_operator.testing.sidecars import FakeSidecar
+
+OURS = {"lastcall.dev/held-since": "2026-11-22T10:00:00Z", "lastcall.dev/deletion-cost-written": "3"}
+COST = "controller.kubernetes.io/pod-deletion-cost"
+
+
+@pytest.fixture
+async def cluster():
+    async with FakeCluster() as found:
+        for resource, name in ((MUTATING_WEBHOOKS, "lastcall-injection"), (VALIDATING_WEBHOOKS, "lastcall-removals")):
+            found.put(resource, {"metadata": {"name": name}})
+            found.put(resource, {"metadata": {"name": "another-s"}})
+        for name, cost in (("ours", "3"), ("another-s", "4")):
+            sidecar = FakeSidecar(name, f"uid-{name}", "127.0.0.1")
+            found.put(PODS, pod(name, sidecar, annotations={**OURS, COST: cost}))
+        found.put(DRAIN_POLICIES, drain_policy())
+        yield found
+
+
+@pytest.fixture
+def settings(cluster, tmp_path):
+    kubeconfig = tmp_path / "kubeconfig"
+    context = {"cluster": "fake", "user": "nobody"}
+    kubeconfig.write_text(
+        yaml.safe_dump(
+            {
+                "clusters": [{"name": "fake", "cluster": {"server": cluster.url}}],
+                "users": [{"name": "nobody", "user": {}}],
+                "contexts": [{"name": "fake", "context": context}],
+                "current-context": "fake",
+            }
+        )
+    )
+    return Settings(fullname="lastcall", kubeconfig=str(kubeconfig))
+
+
+async def test_webhooks_and_marks_go_and_what_is_others_stays(cluster, settings):
+    assert await uninstall(settings, remove_resources=False) == 0
+    for resource in (MUTATING_WEBHOOKS, VALIDATING_WEBHOOKS):
+        assert [item["metadata"]["name"] for item in cluster.all(resource)] == ["another-s"]
+    marks = {item["metadata"]["name"]: item["metadata"]["annotations"] for item in cluster.all(PODS)}
+    assert not any(set(OURS) & set(each) for each in marks.values())
+    assert {name: each.get(COST) for name, each in marks.items()} == {"ours": None, "another-s": "4"}
+    assert len(cluster.all(DRAIN_POLICIES)) == 1
+
+
+@pytest.mark.parametrize(
+    ("remove", "resources"),
+    [
+        pytest.param(False, set(), id="definitions stay"),
+        pytest.param(
+            True,
+            {("GET", DRAIN_POLICIES.plural), ("DELETE", DRAIN_POLICIES.plural), ("GET", STREAM_PROXIES.plural)},
+            id="definitions go",
+        ),
+    ],
+)
+async def test_it_calls_what_the_chart_s_role_allows_and_nothing_else(cluster, settings, remove, resources):
+    await uninstall(settings, remove_resources=remove)
+    assert set(cluster.requests) == resources | {
+        ("DELETE", MUTATING_WEBHOOKS.plural),
+        ("DELETE", VALIDATING_WEBHOOKS.plural),
+        ("GET", PODS.plural),  # list
+        ("PATCH", PODS.plural),
+    }
+    assert bool(cluster.all(DRAIN_POLICIES)) is not remove
