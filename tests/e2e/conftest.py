@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from tests.e2e import kube
 from tests.e2e.gauge import Books, settled
 from tests.e2e.kube import Api
 from tests.e2e.load import Load
+from tests.e2e.marks import Watcher
 from tests.e2e.verdict import Verdict, summary
 
 #: Where the diagnostics of failed tests go.
@@ -27,6 +29,9 @@ _INSTALL = {
     "kubectl": "https://kubernetes.io/docs/tasks/tools/#kubectl",
     "helm": "https://helm.sh/docs/intro/install/",
 }
+#: The whole of it may take so long on two cores, the cluster's creation included; a longer run fails.
+MAX_WALL_SECONDS = 20 * 60.0
+_began = pytest.StashKey[float]()
 _failed = pytest.StashKey[bool]()
 _lines = pytest.StashKey[list[str]]()
 
@@ -47,9 +52,24 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Close with the figures: what the clients saw, test by test."""
+    """Close with the figures: what the clients saw, test by test; and how long all of it took."""
     for line in config.stash.get(_lines, []):
         terminalreporter.write_line(line)
+    if (took := _took(config)) is not None:
+        verdict = "too long: it is to be" if took > MAX_WALL_SECONDS else "of"
+        terminalreporter.write_line(f"e2e: {took:.0f} s in all, {verdict} at most {MAX_WALL_SECONDS:.0f} s")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail a run that took too long."""
+    if (_took(session.config) or 0.0) > MAX_WALL_SECONDS:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _took(config: pytest.Config) -> float | None:
+    began = config.stash.get(_began, None)
+    return None if began is None else time.monotonic() - began
 
 
 @pytest.fixture
@@ -67,7 +87,22 @@ def figures(request: pytest.FixtureRequest, diagnostics: Path) -> Figures:
 
 
 @pytest.fixture(scope="session")
-def cluster() -> None:
+def marks(cluster: None) -> Iterator[Watcher]:
+    """Watches what is written on pods, from the first test that needs a cluster to the one that asks."""
+    watcher = Watcher()
+    watcher.start()
+    yield watcher
+    watcher.stop()
+
+
+@pytest.fixture(autouse=True)
+def _marks_are_watched(request: pytest.FixtureRequest) -> None:
+    if "cluster" in request.fixturenames:
+        request.getfixturevalue("marks")
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> None:
     """The cluster of `scripts/kind-up`, up to date. Without Docker and kind: a loud skip, or a failure with CI=true."""
     missing = [command for command in _INSTALL if shutil.which(command) is None]
     if not missing and subprocess.run(["docker", "info"], capture_output=True, check=False).returncode != 0:
@@ -78,6 +113,7 @@ def cluster() -> None:
         if os.environ.get("CI") == "true":
             pytest.fail(sentence)
         pytest.skip(sentence)
+    request.config.stash[_began] = time.monotonic()
     if AS_IS:
         return
     up = subprocess.run([kube.ROOT / "scripts" / "kind-up"], capture_output=True, text=True, check=False)

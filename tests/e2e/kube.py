@@ -64,6 +64,22 @@ async def helm(*argv: str, within_seconds: float = 240.0) -> str:
     return await run("helm", "--kube-context", CONTEXT, "--namespace", NAMESPACE, *argv, within_seconds=within_seconds)
 
 
+async def kill(pod: str, container: str, program: str, *, namespace: str = NAMESPACE) -> None:
+    """SIGKILL a program in a container: what the kernel does when memory runs out. (PID 1 cannot be; its child can.)"""
+    script = (
+        "import os, pathlib, signal\n"
+        "for found in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
+        "    words = found.read_bytes().split(b'\\0')\n"
+        f"    if {program!r}.encode() in words and int(found.parent.name) not in (1, os.getpid()):\n"
+        "        os.kill(int(found.parent.name), signal.SIGKILL)\n"
+    )
+    try:
+        await kubectl("--namespace", namespace, "exec", pod, "--container", container, "--", "python", "-c", script)
+    except CommandFailedError as error:
+        if "exit code 137" not in str(error):  # the container may take us with it
+            raise
+
+
 async def get(*argv: str) -> Any:
     """`kubectl get … -o json`, parsed."""
     return json.loads(await kubectl("get", *argv, "--output", "json"))

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,8 @@ from tests.e2e.verdict import Verdict, judge_body
 
 #: What the API server's proxy and the kubelets need beyond the stream itself.
 PATIENCE_SECONDS = 30.0
+#: How the detail of a stream begins whose connection was broken: its client cannot take it for a whole one.
+UNCLEAN = "unclean end"
 _HEADERS = {"x-api-key": "a-client", "anthropic-version": "2023-06-01"}
 _numbers = itertools.count(1)
 
@@ -39,6 +41,15 @@ class Held:
         """All of them, to their ends."""
         return await asyncio.gather(*self.tasks)
 
+    @property
+    def live(self) -> int:
+        """How many are under way."""
+        return sum(not task.done() for task in self.tasks)
+
+    def ended(self) -> list[tuple[Verdict, str]]:
+        """How those ended that have."""
+        return [task.result() for task in self.tasks if task.done()]
+
     async def abandon(self) -> None:
         """Leave them: their clients go away."""
         for task in self.tasks:
@@ -48,7 +59,10 @@ class Held:
 
 @dataclass
 class Departures:
-    """Who left, in which order, and who was terminating at the same time. Times are monotonic seconds."""
+    """Who left, in which order, and who was terminating at the same time. Times are seconds since the epoch.
+
+    The nodes are containers: their clock is this machine's. A deletion is seen after it has happened, never before.
+    """
 
     #: pod names in the order of their deletion timestamps' appearance
     order: list[str] = field(default_factory=list)
@@ -60,7 +74,8 @@ class Departures:
         """The largest number of these pods that were terminating, and not idle yet, at one moment."""
         forever, idle = float("inf"), idle_since or {}
         ends = {name: min(self.gone.get(name, forever), idle.get(name, forever)) for name in among & set(self.leaving)}
-        marks = [mark for name, end in ends.items() for mark in ((self.leaving[name], 1), (end, -1))]
+        busy = {name: end for name, end in ends.items() if end > self.leaving[name]}  # the others left idle
+        marks = [mark for name, end in busy.items() for mark in ((self.leaving[name], 1), (end, -1))]
         most = now = 0
         for _, step in sorted(marks):
             now += step
@@ -149,8 +164,10 @@ class Stage:
             async with self.http.stream("POST", url, json=body, headers=_HEADERS, timeout=PATIENCE_SECONDS) as answer:
                 begun = True
                 received = b"".join([chunk async for chunk in answer.aiter_raw()])
+        except httpx.TimeoutException as error:
+            return Verdict.DROPPED if begun else Verdict.REFUSED, f"silence: {error!r}"
         except httpx.HTTPError as error:
-            return Verdict.DROPPED if begun else Verdict.REFUSED, repr(error)
+            return Verdict.DROPPED if begun else Verdict.REFUSED, f"{UNCLEAN}: {error!r}"
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return judge_body(answer.status_code, headers, received, stream=True, clean=True)
 
@@ -177,10 +194,10 @@ class Stage:
                 event = json.loads(line)
                 name = event["object"]["metadata"]["name"]
                 if ending(event["object"]) and name not in found.leaving:
-                    found.leaving[name] = time.monotonic()
+                    found.leaving[name] = time.time()
                     found.order.append(name)
                 if event["type"] == "DELETED":
-                    found.gone[name] = time.monotonic()
+                    found.gone[name] = time.time()
 
     async def condition(self, what: str, kind: str) -> Object | None:
         """A condition of an object by its type."""
@@ -239,6 +256,13 @@ def ending(pod: Object) -> bool:
     return "deletionTimestamp" in pod["metadata"]
 
 
+async def still_live(held: Iterable[Held]) -> None:
+    """See that every stream is under way, wherever its pod is by now; then leave them, instead of waiting for them."""
+    held = list(held)
+    assert [verdict for pod in held for verdict in pod.ended()] == []
+    await asyncio.gather(*(pod.abandon() for pod in held))
+
+
 def broken(verdicts: list[tuple[Verdict, str]]) -> list[tuple[Verdict, str]]:
     """All that did not end whole."""
     return [item for item in verdicts if item[0] is not Verdict.WHOLE]
@@ -261,7 +285,7 @@ def app_container(image: str, **more: Any) -> Object:
         "imagePullPolicy": "IfNotPresent",
         "args": ["fake-llm", "--listen", "0.0.0.0:8000"],
         "ports": [{"name": "http", "containerPort": 8000}],
-        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1},
+        "readinessProbe": {"httpGet": {"path": "/healthz", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5},
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "securityContext": _RESTRICTED,
         **more,
@@ -324,8 +348,8 @@ def service(**port: Any) -> Object:
     }
 
 
-def stream_proxy(name: str = "chat", **spec: Any) -> Object:
-    """A StreamProxy in mode Ingress, with a ceiling that fits a test."""
+def stream_proxy(name: str = "chat", *, longest_seconds: int = 85, **spec: Any) -> Object:
+    """A StreamProxy in mode Ingress, for streams of at most so long; a leaving pod waits for them."""
     return {
         "apiVersion": "lastcall.dev/v1alpha1",
         "kind": "StreamProxy",
@@ -334,8 +358,8 @@ def stream_proxy(name: str = "chat", **spec: Any) -> Object:
             "selector": {"matchLabels": {"app": "chat"}},
             "mode": "Ingress",
             "appPort": "http",
-            "limits": {"maxDurationSeconds": 85},
-            "drain": {"ceilingSeconds": 90, "settleSeconds": 2},
+            "limits": {"maxDurationSeconds": longest_seconds},
+            "drain": {"ceilingSeconds": longest_seconds + 5, "settleSeconds": 2},
             **spec,
         },
     }

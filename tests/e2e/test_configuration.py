@@ -9,7 +9,10 @@ import httpx
 import pytest
 
 from tests.e2e import kube
+from tests.e2e.busy import Busy
+from tests.e2e.gauge import settled
 from tests.e2e.kube import CommandFailedError, until
+from tests.e2e.load import Load, Shape
 from tests.e2e.stage import (
     Object,
     Stage,
@@ -23,6 +26,7 @@ from tests.e2e.stage import (
     staged,
     stream_proxy,
 )
+from tests.e2e.verdict import summary
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
@@ -70,8 +74,12 @@ async def test_a_change_a_rotated_secret_and_a_bad_change(cluster: None) -> None
         pods = await stage.ready(2)
         await stage.says("streamproxy/chat", "Configured", "True")
         before = {pod: await stage.livez(pod) for pod in pods}
-        held = [stage.hold(pod, 2, 80) for pod in pods]
-        await stage.carries(dict.fromkeys(pods, 2))
+        busy = Busy(stage, pods)
+
+        def under_streams() -> None:
+            assert all(count > 0 for count in busy.live.values())
+
+        await asyncio.sleep(5)
 
         # A good change and a new key: in force without a restart.
         await stage.apply(_secret("one: a-client\ntwo: another-client\n"))
@@ -83,8 +91,10 @@ async def test_a_change_a_rotated_secret_and_a_bad_change(cluster: None) -> None
             return all(gauge is not None and gauge["config"]["generation"] == changed for gauge in gauges)
 
         await until(in_force, _SYNC_SECONDS, "the change is in force")
+        under_streams()
         await stage.says("streamproxy/chat", "Configured", "True")
         await until(lambda: _accepted(stage, "another-client"), _SYNC_SECONDS, "the new key is taken")
+        under_streams()
         assert not await _accepted(stage, "a-stranger")
         assert await stage.events("ConfigApplied")
 
@@ -98,10 +108,10 @@ async def test_a_change_a_rotated_secret_and_a_bad_change(cluster: None) -> None
         )
         said = await stage.says("streamproxy/chat", "Configured", "False", pods[0], within_seconds=_SYNC_SECONDS)
         assert "api" in said["message"].lower()
+        under_streams()
         assert await _accepted(stage, "another-client")
 
-        verdicts = [verdict for pod in held for verdict in await pod.wait()]
-        assert broken(verdicts) == []
+        assert broken(await busy.finish()) == []
         after = {pod: await stage.livez(pod) for pod in pods}
         for pod in pods:
             one, other = before[pod], after[pod]
@@ -120,20 +130,60 @@ async def _accepted(stage: Stage, key: str) -> bool:
     return answer.status_code == 200
 
 
+_NEXT_TAG = "e2e-next"
+
+
 async def test_helm_upgrade_and_rollback_drop_nothing(cluster: None) -> None:
-    """Scenario 10, first half: Lastcall itself is upgraded and rolled back under streams and a paced rollout."""
-    async with staged("upgrade") as stage:
+    """Scenario 10, first half: another image of the sidecar, another operator, and back, under clients all the time."""
+    async with staged("upgrade") as stage, kube.api() as api:
+        await settled(api, 120)
         await stage.apply(stream_proxy(), service(), drain_policy(maxDraining=1))
         await stage.apply(deployment(pod_template(app_container(stage.image)), 2))
-        pods = await stage.ready(2)
-        held = [stage.hold(pod, 2, 60) for pod in pods]
-        await stage.carries(dict.fromkeys(pods, 2))
+        await stage.ready(2)
+        newer = await _tagged(stage.image, _NEXT_TAG)
         revision = json.loads(await kube.helm("list", "--output=json", "--filter=^lastcall$"))[0]["revision"]
         chart = str(kube.ROOT / "charts" / "lastcall")
-        await kube.helm("upgrade", "lastcall", chart, "--reuse-values", "--set=operator.logLevel=debug", "--wait")
-        await stage.kubectl("rollout", "restart", "deployment/chat")
-        await kube.helm("rollback", "lastcall", str(revision), "--wait")
-        await stage.kubectl("rollout", "status", "deployment/chat", "--timeout=150s", within_seconds=160)
-        assert broken([verdict for pod in held for verdict in await pod.wait()]) == []
-        await asyncio.sleep(1)
-        assert all("lastcall.dev/injected" in pod["metadata"]["annotations"] for pod in await stage.pods())
+        shape = Shape(clients=16, longest_seconds=20.0)
+        async with Load(kube.GATEWAY_URL, shape) as gateway, Load(await stage.url(), shape) as app:
+            for image, command in (
+                (newer, ("upgrade", "lastcall", chart, "--reuse-values", f"--set=sidecar.image.tag={_NEXT_TAG}",
+                         "--set=operator.logLevel=debug")),
+                (stage.image, ("rollback", "lastcall", str(revision))),
+            ):  # fmt: skip
+                await gateway.saturated()
+                await app.saturated()
+                before = {pod.uid for pod in await api.pods()}
+                await kube.helm(*command, "--wait", "--timeout=180s")
+                await stage.kubectl("rollout", "restart", "deployment/chat")
+                assert gateway.live
+                assert app.live
+                await stage.kubectl("rollout", "status", "deployment/chat", "--timeout=150s", within_seconds=160)
+                assert not before & {pod.uid for pod in await settled(api, 120)}
+                assert await _images(kube.NAMESPACE, kube.GATEWAY_PODS) == {image}
+                await stage.ready(2)
+                assert await _images(stage.namespace, "app=chat") == {image}
+            outcomes = await gateway.finish(), await app.finish()
+        assert gateway.broken() == [], summary(outcomes[0])
+        assert app.broken() == [], summary(outcomes[1])
+
+
+async def _tagged(image: str, tag: str) -> str:
+    """The same image under another tag, on every node that runs pods."""
+    other = f"{image.rpartition(':')[0]}:{tag}"
+    nodes = (
+        await kube.kubectl("get", "nodes", "--output=name", "--selector=!node-role.kubernetes.io/control-plane")
+    ).split()
+    for node in nodes:
+        names = (f"docker.io/library/{image}", f"docker.io/library/{other}")
+        tagging = ("ctr", "--namespace=k8s.io", "images", "tag", "--force", *names)
+        await kube.run("docker", "exec", node.removeprefix("node/"), *tagging)
+    return other
+
+
+async def _images(namespace: str, selector: str) -> set[str]:
+    """The images of the sidecars of these pods: the injected ones, or the pods' only containers."""
+    pods = json.loads(
+        await kube.kubectl("--namespace", namespace, "get", "pods", "--selector", selector, "--output=json")
+    )["items"]
+    specs = [pod["spec"] for pod in pods]
+    return {(spec.get("initContainers") or spec["containers"])[0]["image"] for spec in specs}

@@ -21,20 +21,26 @@ cases = Together()
 
 
 async def applied(stage: Stage, example: str) -> None:
-    """All files of an example, with the image that the cluster has."""
-    for path in sorted((EXAMPLES / example).glob("*.yaml"), reverse=True):  # the workload first: order is no matter
+    """All files of an example, with the image that the cluster has: the workload first, for order is no matter.
+
+    But for an upstream: who asks it before it is there is told so, and that counts as failed.
+    """
+    paths = sorted((EXAMPLES / example).glob("*.yaml"), reverse=True)
+    for path in sorted(paths, key=lambda path: path.name != "upstream.yaml"):
         manifest = path.read_text().replace(f"image: {_IMAGE}", f"image: {stage.image}")
         await stage.kubectl("apply", "--validate=strict", "--filename=-", stdin=manifest.encode())
+        if path.name == "upstream.yaml":
+            await stage.ready(1, selector="app=upstream")
 
 
-async def lastcall(stage: Stage, *words: str, code: int = 0) -> str:
+async def lastcall(stage: Stage, *words: str, codes: tuple[int, ...] = (0,)) -> str:
     """Run `lastcall` against the namespace; its standard output."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "lastcall_operator", *words, "--namespace", stage.namespace, "--context", kube.CONTEXT,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     output, errors = await asyncio.wait_for(process.communicate(), 150)
-    assert process.returncode == code, f"{words}: {process.returncode}\n{output.decode()}\n{errors.decode()}"
+    assert process.returncode in codes, f"{words}: {process.returncode}\n{output.decode()}\n{errors.decode()}"
     return output.decode()
 
 
@@ -43,16 +49,22 @@ async def the_ingress_example_is_watched_through_a_rollout() -> None:
     async with staged("example-ingress") as stage:
         await applied(stage, "ingress")
         pods = await stage.ready(3)
-        held = [stage.hold(pod, 2, 20) for pod in pods]
+        held = [stage.hold(pod, 2, 60) for pod in pods]
         await stage.carries(dict.fromkeys(pods, 2))
         top = json.loads(await lastcall(stage, "top", "--output=json"))
         assert {row["pod"]: row["in_flight"] for row in top} == dict.fromkeys(pods, 2)
         await stage.kubectl("rollout", "restart", "deployment/chat")
         told = await lastcall(stage, "watch", "deploy/chat")
-        assert "0 of 3 updated" in told or "1 of 3 updated" in told
+        # One busy pod at a time: two are new, and the third waits for streams that last.
+        assert "2 of 3 updated" in told
         assert "3 of 3 updated" in told
         assert broken([verdict for pod in held for verdict in await pod.wait()]) == []
-        assert "all conditions are good" in await lastcall(stage, "check")
+
+        async def all_good() -> bool:  # the controller may still count the new pods
+            told = await lastcall(stage, "check", codes=(0, 1))
+            return "all conditions are good" in told and "fail " not in told
+
+        await until(all_good, 60, "lastcall check finds everything good")
 
 
 @cases.add
@@ -81,15 +93,14 @@ async def the_stateful_example_drains_by_hand_and_back() -> None:
     async with staged("example-stateful") as stage:
         await applied(stage, "statefulset")
         await stage.ready(3, selector="app=gate")
-        await stage.ready(1, selector="app=upstream")
-        held = stage.hold("gate-1", 1, 15)
+        held = stage.hold("gate-1", 1, 40)
         await stage.carries({"gate-1": 1})
         row = json.loads(await lastcall(stage, "drain", "pod/gate-1", "--lease=60s", "--output=json"))
         assert (row["state"], row["in_flight"]) == ("draining", 1)
-        assert "pod/gate-1: drained" in await lastcall(stage, "drain", "pod/gate-1", "--wait", "--timeout=60")
+        assert "pod/gate-1: drained" in await lastcall(stage, "drain", "pod/gate-1", "--wait", "--timeout=100")
         assert broken(await held.wait()) == []
         assert "pod/gate-1: serving" in await lastcall(stage, "undrain", "gate-1")
-        await lastcall(stage, "drain", "pod/gate-9", code=3)
+        await lastcall(stage, "drain", "pod/gate-9", codes=(3,))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

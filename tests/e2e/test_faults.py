@@ -9,9 +9,11 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e import kube
-from tests.e2e.kube import CommandFailedError, until
+from tests.e2e.kube import kill, until
 from tests.e2e.load import Load, Shape
 from tests.e2e.stage import (
+    UNCLEAN,
+    Departures,
     Stage,
     app_container,
     broken,
@@ -29,25 +31,11 @@ from tests.support.together import Together
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
+#: A probe that fails when it finds the file, and takes it away: the restarted app is well again.
+_FAILS_ONCE = "import os; os.path.exists('/tmp/dead') and (os.unlink('/tmp/dead'), os._exit(1))"
 _OPERATOR = "deployment/lastcall-operator"
 _WEBHOOK = "deployment/lastcall-webhook"
 cases = Together(4)
-
-
-async def kill(stage: Stage, pod: str, container: str, program: str) -> None:
-    """SIGKILL a program in a container: what the kernel does when memory runs out."""
-    script = (
-        "import os, pathlib, signal\n"
-        "for found in pathlib.Path('/proc').glob('[0-9]*/cmdline'):\n"
-        "    words = found.read_bytes().split(b'\\0')\n"
-        f"    if {program!r}.encode() in words and int(found.parent.name) not in (1, os.getpid()):\n"
-        "        os.kill(int(found.parent.name), signal.SIGKILL)\n"
-    )
-    try:
-        await stage.kubectl("exec", pod, "--container", container, "--", "python", "-c", script)
-    except CommandFailedError as error:
-        if "exit code 137" not in str(error):  # the container may take us with it
-            raise
 
 
 async def restarts(stage: Stage, pod: str, container: str) -> int:
@@ -55,6 +43,12 @@ async def restarts(stage: Stage, pod: str, container: str) -> int:
     status = (await stage.get(f"pod/{pod}"))["status"]
     listed = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
     return next(int(item["restartCount"]) for item in listed if item["name"] == container)
+
+
+def unclean(verdicts: list[tuple[Verdict, str]]) -> None:
+    """See that every stream was cut so that its client knows: the connection broke; no clean end, and no silence."""
+    assert verdicts
+    assert [text for verdict, text in verdicts if verdict is not Verdict.DROPPED or not text.startswith(UNCLEAN)] == []
 
 
 async def recovered(stage: Stage, pod: str, container: str) -> None:
@@ -73,8 +67,8 @@ async def a_killed_sidecar_hurts_its_own_streams_only_and_comes_back() -> None:
         first, second = await stage.ready(2)
         hurt, unharmed = stage.hold(first, 3, 25), stage.hold(second, 3, 25)
         await stage.carries({first: 3, second: 3})
-        await kill(stage, first, "lastcall", "serve")
-        assert {verdict for verdict, _ in await hurt.wait()} == {Verdict.DROPPED}  # unclean, never a clean lie
+        await kill(first, "lastcall", "serve", namespace=stage.namespace)
+        unclean(await hurt.wait())
         assert broken(await unharmed.wait()) == []
         await recovered(stage, first, "lastcall")
         assert broken(await stage.hold(first, 2, 3).wait()) == []
@@ -87,9 +81,9 @@ async def a_killed_app_ends_its_streams_unclean_and_the_pod_comes_back() -> None
         (pod,) = await stage.ready(1)
         held = stage.hold(pod, 2, 25)
         await stage.carries({pod: 2})
-        await kill(stage, pod, "app", "fake-llm")
+        await kill(pod, "app", "fake-llm", namespace=stage.namespace)
         # Nobody knows an error event of the app's own protocol: the end is an unclean one, never a false clean one.
-        assert {verdict for verdict, _ in await held.wait()} == {Verdict.DROPPED}
+        unclean(await held.wait())
         await recovered(stage, pod, "app")
         assert broken(await stage.hold(pod, 2, 3).wait()) == []
 
@@ -101,7 +95,7 @@ async def an_app_that_fails_its_liveness_probe_is_restarted_promptly_and_the_pod
             stage.image,
             volumeMounts=[{"name": "tmp", "mountPath": "/tmp"}],
             livenessProbe={
-                "exec": {"command": ["python", "-c", "import os, sys; sys.exit(os.path.exists('/tmp/dead'))"]},
+                "exec": {"command": ["python", "-c", _FAILS_ONCE]},
                 "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 1,
             },
         )  # fmt: skip
@@ -121,6 +115,9 @@ async def an_app_that_fails_its_liveness_probe_is_restarted_promptly_and_the_pod
         assert gauge is not None
         assert gauge["drain"]["state"] == "serving"
         assert await restarts(stage, pod, "lastcall") == 0
+        await recovered(stage, pod, "app")
+        assert broken(await stage.hold(pod, 2, 3).wait()) == []
+        assert await restarts(stage, pod, "app") == 1
 
 
 @cases.add
@@ -175,26 +172,54 @@ async def test_parts_of_lastcall(cluster: None) -> None:
         await stage.apply(stream_proxy(), service(), drain_policy("StatefulSet"))
         await stage.apply(stateful_set(pod_template(app_container(stage.image)), 3))
         await stage.ready(3)
-        await _operator_killed(stage)
+        await asyncio.gather(_killed_in_a_paced_rollout(), _operator_killed(stage))
         await _webhook_killed(stage)
     await _both_gone()
 
 
+async def _killed_in_a_paced_rollout() -> None:
+    """The controller and a webhook, while a Deployment is rolled pod by pod: it completes, and nothing is dropped."""
+    async with staged("killed-rollout") as stage:
+        await stage.apply(stream_proxy(), service(), drain_policy(maxDraining=1))
+        await stage.apply(deployment(pod_template(app_container(stage.image)), 3))
+        pods = await stage.ready(3)
+        shape = Shape(clients=18, shortest_seconds=4.0, longest_seconds=20.0, plain_share=0.0)
+        async with stage.departures() as found, Load(await stage.url(), shape) as load:
+            await load.saturated()
+            await stage.kubectl("rollout", "restart", "deployment/chat")
+            await _first_leaves(found)
+            assert len(found.order) < len(pods)  # in the middle
+            assert load.live
+            await asyncio.gather(*(_kill_one(component) for component in ("operator", "webhook")))
+            await stage.kubectl("rollout", "status", "deployment/chat", "--timeout=180s", within_seconds=190)
+            await stage.ready(3, 120)
+            outcomes = await load.finish()
+        assert load.broken() == [], summary(outcomes)
+        assert set(found.order) >= set(pods)
+
+
+async def _kill_one(component: str) -> None:
+    pods = (await kube.get("pods", f"--selector=app.kubernetes.io/component={component}"))["items"]
+    await operator("delete", "pod", pods[0]["metadata"]["name"], "--force", "--grace-period=0", "--ignore-not-found")
+
+
+async def _first_leaves(found: Departures) -> None:
+    async def one_left() -> bool:
+        return bool(found.order)
+
+    await until(one_left, 60, "the first pod leaves")
+
+
 async def _operator_killed(stage: Stage) -> None:
     """In the middle of an ordered rollout: nothing is dropped, and the order goes on with the next operator."""
-    held = {pod: stage.hold(pod, count, 45) for pod, count in {"chat-0": 5, "chat-1": 0, "chat-2": 2}.items()}
+    held = {pod: stage.hold(pod, count, 60) for pod, count in {"chat-0": 5, "chat-1": 0, "chat-2": 2}.items()}
     await stage.carries({"chat-0": 5, "chat-1": 0, "chat-2": 2})
     async with stage.departures() as found:
         changed = app_container(stage.image, env=[{"name": "REVISION", "value": "2"}])
         await stage.apply(stateful_set(pod_template(changed), 3))
-
-        async def one_left() -> bool:
-            return bool(found.order)
-
-        await until(one_left, 40, "the first pod leaves")
-        await operator(
-            "delete", "pod", "--selector=app.kubernetes.io/component=operator", "--force", "--grace-period=0"
-        )
+        await _first_leaves(found)
+        assert all(held[pod].live for pod in ("chat-0", "chat-2"))
+        await _kill_one("operator")
         verdicts = [verdict for pod in held.values() for verdict in await pod.wait()]
 
         async def rolled() -> bool:
@@ -208,9 +233,8 @@ async def _operator_killed(stage: Stage) -> None:
 
 async def _webhook_killed(stage: Stage) -> None:
     """One of two: injection and removals go on."""
-    pods = (await kube.get("pods", "--selector=app.kubernetes.io/component=webhook"))["items"]
-    assert len(pods) == 2
-    await operator("delete", "pod", pods[0]["metadata"]["name"], "--force", "--grace-period=0")
+    await operator("rollout", "status", _WEBHOOK, "--timeout=60s")
+    await _kill_one("webhook")
     await stage.kubectl("scale", "statefulset/chat", "--replicas=4")
     await stage.ready(4, 90)
     assert all("lastcall.dev/injected" in pod["metadata"]["annotations"] for pod in await stage.pods())
@@ -226,9 +250,7 @@ async def _both_gone() -> None:
         try:
             for part in (_OPERATOR, _WEBHOOK):
                 await operator("scale", part, "--replicas=0")
-            await operator(
-                "wait", "pod", "--for=delete", "--selector=app.kubernetes.io/component in (operator,webhook)"
-            )
+            await _gone("app.kubernetes.io/component in (operator,webhook)")
             async with Load(await stage.url(), Shape(clients=12, longest_seconds=15.0)) as load:
                 await load.saturated()
                 await stage.kubectl("scale", "deployment/chat", "--replicas=1")
@@ -248,6 +270,15 @@ async def _both_gone() -> None:
             await asyncio.gather(
                 *(operator("rollout", "status", part, "--timeout=90s") for part in (_OPERATOR, _WEBHOOK))
             )
+
+
+async def _gone(selector: str) -> None:
+    """Wait until no such pod is left. kubectl's own limit is 30 s, and it calls it an error when none was there."""
+
+    async def none_left() -> bool:
+        return not (await kube.get("pods", f"--selector={selector}"))["items"]
+
+    await until(none_left, 90, f"no pod of {selector}")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

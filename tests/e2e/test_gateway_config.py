@@ -22,7 +22,7 @@ async def _upgrade(*settings: str) -> None:
     """`helm upgrade` with the values that are there and these, and the kubelets woken: they would look in a minute."""
     arguments = [argument for setting in settings for argument in ("--set", setting)]
     await helm("upgrade", "lastcall", str(ROOT / "charts" / "lastcall"), "--reuse-values", *arguments)
-    await kubectl("annotate", "pods", "--selector", GATEWAY_PODS, "--overwrite", f"lastcall.dev/test={settings[0]}")
+    await kubectl("annotate", "pods", "--selector", GATEWAY_PODS, "--overwrite", f"e2e.example/woken-by={settings[0]}")
 
 
 async def _configs(api: Api) -> list[dict[str, Any]]:

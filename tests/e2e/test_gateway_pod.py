@@ -8,17 +8,14 @@ import pytest
 
 from tests.e2e.conftest import Figures
 from tests.e2e.gauge import settled, watched
-from tests.e2e.kube import GATEWAY, GATEWAY_URL, Api, CommandFailedError, get, helm, kubectl
-from tests.e2e.load import Load, Shape
+from tests.e2e.kube import GATEWAY, GATEWAY_URL, Api, CommandFailedError, get, helm, kill, kubectl, until
+from tests.e2e.load import Ask, Load, Shape
 from tests.e2e.verdict import Verdict, summary
+from tests.support.raw_client import Answer, End, RawClient
 
 pytestmark = pytest.mark.e2e
 
-_KILL = """
-import os, signal
-for pid in (name for name in os.listdir("/proc") if name.isdigit() and int(name) not in (1, os.getpid())):
-    os.kill(int(pid), signal.SIGKILL)
-"""
+_HEADERS = [("x-api-key", "a-client"), ("anthropic-version", "2023-06-01"), ("connection", "close")]
 
 
 async def _python(pod: str, program: str) -> str:
@@ -112,16 +109,23 @@ async def test_the_api_server_accepts_the_chart_with_everything_turned_on(api: A
 async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_back(
     api: Api, diagnostics: Path, figures: Figures
 ) -> None:
-    shape = Shape(clients=24, shortest_seconds=12.0, longest_seconds=16.0, longest_pause_seconds=0.2, plain_share=0.0)
+    shape = Shape(clients=24, shortest_seconds=30.0, longest_seconds=35.0, longest_pause_seconds=0.2, plain_share=0.0)
     async with watched(api, diagnostics) as books, Load(GATEWAY_URL, shape) as load:
         await load.saturated()
         finishing = asyncio.create_task(load.finish())  # nobody new: only what is under way counts here
         before = {uid: seen.pod.restarts for uid, seen in books.pods.items()}
-        accounts = {seen.pod.name: await api.livez(seen.pod.name) for seen in books.pods.values()}
-        carried, name, uid = max(
-            (found["in_flight"], name, found["pod_uid"]) for name, found in accounts.items() if found
-        )
-        await kubectl("exec", name, "--", "python", "-c", _KILL)
+        accounts: list[tuple[int, str, str]] = []
+
+        async def all_are_there() -> bool:
+            found = [await api.livez(seen.pod.name) for seen in books.pods.values()]
+            accounts[:] = [(each["in_flight"], each["pod"], each["pod_uid"]) for each in found if each]
+            return sum(in_flight for in_flight, *_ in accounts) == load.live
+
+        # What a client has begun, a pod carries: from here on nothing comes, and for half a minute nothing ends.
+        await until(all_are_there, 20, "the pods carry what the clients have begun")
+        assert load.outcomes == []
+        carried, name, uid = max(accounts)
+        await kill(name, "gateway", "serve")
         outcomes = await finishing
         pods = {pod.uid: pod for pod in await settled(api, within_seconds=60)}
     figures(load, books)
@@ -133,3 +137,59 @@ async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_bac
     after = {uid: pod.restarts for uid, pod in pods.items()}
     assert after == {**before, uid: before[uid] + 1}
     assert (await get("deployment", GATEWAY))["status"]["readyReplicas"] == 3
+
+
+async def _streamed(seconds: float, number: int) -> Answer:
+    """A stream through the gateway, to whatever end."""
+    async with await RawClient.connect(GATEWAY_URL) as client:
+        ask = Ask(number, seconds, stream=True, noise=False)
+        await client.request("POST", "/v1/messages", [*_HEADERS, ("content-type", "application/json")], ask.body)
+        return await client.answer()
+
+
+def _is_an_error_of_anthropic_s(text: bytes) -> None:
+    told = json.loads(text)
+    assert told["type"] == "error"
+    assert told["error"]["type"] == "api_error"
+    assert told["error"]["message"]
+
+
+async def test_a_killed_upstream_is_told_in_the_protocol_s_own_words_and_its_return_is_found(api: Api) -> None:
+    async def in_flight() -> int:
+        found = [await api.livez(pod.name) for pod in await api.pods()]
+        return sum(account["in_flight"] for account in found if account)
+
+    async def carries(count: int) -> bool:
+        return await in_flight() == count
+
+    (upstream,) = (await get("pods", "--selector=app=upstream"))["items"]
+    live = [asyncio.create_task(_streamed(40, number)) for number in range(9)]
+    await until(lambda: carries(9), 30, "nine streams are under way")
+    try:
+        # Nobody new gets there: else the kubelet has it up again before anybody could ask.
+        await kubectl("patch", "service", "upstream", "--patch", '{"spec": {"selector": {"app": "nobody"}}}')
+        await kill(upstream["metadata"]["name"], "fake-llm", "fake-llm")
+        for answer in await asyncio.wait_for(asyncio.gather(*live), 30):
+            assert answer.head.status == 200
+            assert answer.end is End.COMPLETE  # the error is the end: the client need not guess
+            last = answer.events()[-1][1]
+            assert last.startswith(b"event: error\n"), last
+            _is_an_error_of_anthropic_s(last.partition(b"data: ")[2])
+            assert b"message_stop" not in bytes(answer.body)
+        await until(lambda: carries(0), 10, "nothing is in flight")
+        for number in range(6):
+            answer = await _streamed(1, number)
+            assert answer.head.status == 502
+            _is_an_error_of_anthropic_s(bytes(answer.body))
+    finally:
+        await kubectl("patch", "service", "upstream", "--patch", '{"spec": {"selector": {"app": "upstream"}}}')
+
+    async def serves() -> bool:
+        return (await _streamed(0.1, 1)).head.status == 200
+
+    await until(serves, 60, "the gateway finds its upstream again")
+    await kubectl("rollout", "status", "deployment/upstream", "--timeout=60s")
+    for number in range(6):
+        answer = await _streamed(1, number)
+        assert (answer.head.status, answer.end) == (200, End.COMPLETE)
+        assert answer.events()[-1][1].startswith(b"event: message_stop\n")

@@ -46,8 +46,6 @@ async def a_labelled_deployment_streams_through_the_same_service_and_survives_a_
             sidecar = next(item for item in pod["spec"]["initContainers"] if item["name"] == "lastcall")
             assert sidecar["restartPolicy"] == "Always"
             assert {port["name"] for port in sidecar["ports"]} >= {"http"}
-            assert "finalizers" not in pod["metadata"]
-            assert not [name for name in pod["metadata"].get("annotations", {}) if "kopf" in name]
         async with Load(await stage.url(), _SHAPE) as load:
             await load.saturated()
             await asyncio.sleep(3)
@@ -104,6 +102,7 @@ async def a_pre_stop_of_the_app_s_own_is_replaced_and_told() -> None:
             return bool(await stage.events("PreStopReplaced"))
 
         await until(told, 30, "an event PreStopReplaced")
+        await stage.says("streamproxy/chat", "PreStopKept", "False")
         held = stage.hold(name, 2, 15)
         await stage.carries({name: 2})
         await stage.kubectl("delete", "pod", name, "--wait=false")
@@ -124,6 +123,7 @@ async def a_pre_stop_is_kept_on_request() -> None:
             return bool(await stage.events("PreStopKept"))
 
         await until(told, 30, "an event PreStopKept")
+        await stage.says("streamproxy/chat", "PreStopKept", "True", "preStop")
 
 
 async def _refused(stage: Any, what: dict[str, Any], *words: str) -> None:
