@@ -11,7 +11,7 @@ import subprocess
 import pytest
 
 from tests.e2e import kube
-from tests.e2e.kube import run
+from tests.e2e.kube import run, until
 from tests.e2e.load import Load, Shape
 from tests.e2e.marks import PREFIX, Watcher
 from tests.e2e.stage import (
@@ -88,9 +88,11 @@ async def _not_kept(stage: Stage) -> None:
     await kube.helm("uninstall", "lastcall", "--wait", "--timeout=150s")
     assert await _left() == []
     assert await _definitions() == set()
-    assert (
-        await stage.kubectl("get", "configmaps", "--output=name", "--selector=app.kubernetes.io/part-of=lastcall") == ""
-    )
+
+    async def collected() -> bool:
+        return await stage.kubectl("get", "configmap/lastcall-chat", "--ignore-not-found") == ""
+
+    await until(collected, 60, "the StreamProxy's ConfigMap went with it")
 
 
 def _up() -> None:
@@ -99,11 +101,17 @@ def _up() -> None:
 
 
 async def _left() -> list[str]:
-    """What of the release is still there and not on its way out (the gateway's pods finish what they carry)."""
+    """What of the release is still there and not on its way out (the gateway's pods finish what they carry).
+
+    But for the pods of `helm test`: Helm keeps them for their logs.
+    """
     words = ("get", _KINDS, "--all-namespaces", "--selector=app.kubernetes.io/instance=lastcall", "--output=json")
     found = json.loads(await run(*_BASE, *words))["items"]
     return [
-        f"{item['kind']}/{item['metadata']['name']}" for item in found if "deletionTimestamp" not in item["metadata"]
+        f"{item['kind']}/{item['metadata']['name']}"
+        for item in found
+        if "deletionTimestamp" not in item["metadata"]
+        and item["metadata"].get("annotations", {}).get("helm.sh/hook") != "test"
     ]
 
 
