@@ -1,7 +1,6 @@
 """`lastcall uninstall`: what it takes away, what it leaves, and that it needs no right that the chart does not give."""
 
 import pytest
-import yaml
 
 from lastcall_operator.cluster.resources import (
     DRAIN_POLICIES,
@@ -12,7 +11,7 @@ from lastcall_operator.cluster.resources import (
 )
 from lastcall_operator.commands.uninstall import uninstall
 from lastcall_operator.settings import Settings
-from lastcall_operator.testing import FakeCluster, drain_policy, pod
+from lastcall_operator.testing import drain_policy, pod
 from lastcall_operator.testing.sidecars import FakeSidecar
 
 OURS = {"lastcall.dev/held-since": "2026-11-22T10:00:00Z", "lastcall.dev/deletion-cost-written": "3"}
@@ -20,33 +19,16 @@ COST = "controller.kubernetes.io/pod-deletion-cost"
 
 
 @pytest.fixture
-async def cluster():
-    async with FakeCluster() as found:
-        for resource, name in ((MUTATING_WEBHOOKS, "lastcall-injection"), (VALIDATING_WEBHOOKS, "lastcall-removals")):
-            found.put(resource, {"metadata": {"name": name}})
-            found.put(resource, {"metadata": {"name": "another-s"}})
-        for name, cost in (("ours", "3"), ("another-s", "4")):
-            sidecar = FakeSidecar(name, f"uid-{name}", "127.0.0.1")
-            found.put(PODS, pod(name, sidecar, annotations={**OURS, COST: cost}))
-        found.put(DRAIN_POLICIES, drain_policy())
-        yield found
-
-
-@pytest.fixture
-def settings(cluster, tmp_path):
-    kubeconfig = tmp_path / "kubeconfig"
-    context = {"cluster": "fake", "user": "nobody"}
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "clusters": [{"name": "fake", "cluster": {"server": cluster.url}}],
-                "users": [{"name": "nobody", "user": {}}],
-                "contexts": [{"name": "fake", "context": context}],
-                "current-context": "fake",
-            }
-        )
-    )
-    return Settings(fullname="lastcall", kubeconfig=str(kubeconfig))
+def settings(cluster, kubeconfig):
+    """A cluster with our webhooks and marks in it, and others'."""
+    for resource, name in ((MUTATING_WEBHOOKS, "lastcall-injection"), (VALIDATING_WEBHOOKS, "lastcall-removals")):
+        cluster.put(resource, {"metadata": {"name": name}})
+        cluster.put(resource, {"metadata": {"name": "another-s"}})
+    for name, cost in (("ours", "3"), ("another-s", "4")):
+        sidecar = FakeSidecar(name, f"uid-{name}", "127.0.0.1")
+        cluster.put(PODS, pod(name, sidecar, annotations={**OURS, COST: cost}))
+    cluster.put(DRAIN_POLICIES, drain_policy())
+    return Settings(fullname="lastcall", kubeconfig=kubeconfig)
 
 
 async def test_webhooks_and_marks_go_and_what_is_others_stays(cluster, settings):

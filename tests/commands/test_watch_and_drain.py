@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-import yaml
 from tests.support.waiting import soon
 
 from lastcall_operator import cli
@@ -13,7 +12,7 @@ from lastcall_operator.commands.drain import drain
 from lastcall_operator.commands.progress import Pace
 from lastcall_operator.commands.watch import watch
 from lastcall_operator.errors import ApiUnavailableError, NotFoundError
-from lastcall_operator.testing import FakeCluster, drain_policy, pod
+from lastcall_operator.testing import drain_policy, pod
 from lastcall_operator.testing.sidecars import FakeSidecar
 
 PACE = Pace(period_seconds=0.01, verdict_seconds=1.0, unanswered_seconds=1.0)
@@ -21,26 +20,9 @@ FINISHED = {"revision": "new", "streamsFinished": 7, "dropped": 0, "finishedAt":
 
 
 @pytest.fixture
-async def cluster():
-    async with FakeCluster() as found:
-        yield found
-
-
-@pytest.fixture
-def parsed(cluster, tmp_path):
+def parsed(kubeconfig):
     """A command's arguments, aimed at the fake."""
-    kubeconfig = tmp_path / "kubeconfig"
-    kubeconfig.write_text(
-        yaml.safe_dump(
-            {
-                "clusters": [{"name": "fake", "cluster": {"server": cluster.url}}],
-                "users": [{"name": "nobody", "user": {}}],
-                "contexts": [{"name": "fake", "context": {"cluster": "fake", "user": "nobody"}}],
-                "current-context": "fake",
-            }
-        )
-    )
-    return lambda *words: cli._parser().parse_args([*words, "--namespace", "default", "--kubeconfig", str(kubeconfig)])
+    return lambda *words: cli._parser().parse_args([*words, "--namespace", "default", "--kubeconfig", kubeconfig])
 
 
 async def looked(cluster, times=2):
