@@ -36,6 +36,13 @@ class Held:
 
     pod: str
     tasks: list[asyncio.Task[tuple[Verdict, str]]]
+    #: set when the head of each stream's answer has come
+    begun: list[asyncio.Event] = field(default_factory=list)
+
+    async def under_way(self, within_seconds: float = 30.0) -> None:
+        """Wait until all of them stream."""
+        async with asyncio.timeout(within_seconds):
+            await asyncio.gather(*(event.wait() for event in self.begun))
 
     async def wait(self) -> list[tuple[Verdict, str]]:
         """All of them, to their ends."""
@@ -141,7 +148,8 @@ class Stage:
     def hold(self, pod: str, streams: int, seconds: float, port: int = 8080) -> Held:
         """Keep so many streams of that length on a pod."""
         url = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/v1/messages"
-        return Held(pod, [asyncio.create_task(self._stream(url, seconds)) for _ in range(streams)])
+        begun = [asyncio.Event() for _ in range(streams)]
+        return Held(pod, [asyncio.create_task(self._stream(url, seconds, event)) for event in begun], begun)
 
     async def carries(self, loads: Mapping[str, int], within_seconds: float = 30.0) -> None:
         """Wait until the pods say that they carry this."""
@@ -158,16 +166,16 @@ class Stage:
         except AssertionError as error:
             raise AssertionError(f"{error}; they say {seen}") from None
 
-    async def _stream(self, url: str, seconds: float) -> tuple[Verdict, str]:
-        body, begun = ask(seconds), False
+    async def _stream(self, url: str, seconds: float, begun: asyncio.Event) -> tuple[Verdict, str]:
+        body = ask(seconds)
         try:
             async with self.http.stream("POST", url, json=body, headers=_HEADERS, timeout=PATIENCE_SECONDS) as answer:
-                begun = True
+                begun.set()
                 received = b"".join([chunk async for chunk in answer.aiter_raw()])
         except httpx.TimeoutException as error:
-            return Verdict.DROPPED if begun else Verdict.REFUSED, f"silence: {error!r}"
+            return Verdict.DROPPED if begun.is_set() else Verdict.REFUSED, f"silence: {error!r}"
         except httpx.HTTPError as error:
-            return Verdict.DROPPED if begun else Verdict.REFUSED, f"{UNCLEAN}: {error!r}"
+            return Verdict.DROPPED if begun.is_set() else Verdict.REFUSED, f"{UNCLEAN}: {error!r}"
         headers = {name.lower(): value for name, value in answer.headers.items()}
         return judge_body(answer.status_code, headers, received, stream=True, clean=True)
 

@@ -1,12 +1,14 @@
-"""Scenario 8: a StreamProxy changes, a secret is rotated, and a bad change comes, all under live streams."""
+"""Scenarios 8 and 10: a StreamProxy and a secret change, a bad change comes, Lastcall itself changes; under streams."""
 
 import asyncio
 import base64
 import json
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from tests.e2e import kube
 from tests.e2e.busy import Busy
@@ -27,11 +29,13 @@ from tests.e2e.stage import (
     stream_proxy,
 )
 from tests.e2e.verdict import summary
+from tests.support.together import Together
 
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 #: The kubelet brings a changed ConfigMap or Secret within its sync period and its cache's.
 _SYNC_SECONDS = 120.0
+cases = Together()
 
 
 def _secret(keys: str) -> Object:
@@ -67,7 +71,8 @@ def _container(image: str) -> Object:
     }
 
 
-async def test_a_change_a_rotated_secret_and_a_bad_change(cluster: None) -> None:
+@cases.add
+async def a_change_a_rotated_secret_and_a_bad_change() -> None:
     async with staged("config") as stage:
         await stage.apply(_secret("one: a-client\n"), _gateway(), service(), drain_policy())
         await stage.apply(deployment(pod_template(_container(stage.image)), 2))
@@ -133,7 +138,8 @@ async def _accepted(stage: Stage, key: str) -> bool:
 _NEXT_TAG = "e2e-next"
 
 
-async def test_helm_upgrade_and_rollback_drop_nothing(cluster: None) -> None:
+@cases.add
+async def helm_upgrade_and_rollback_drop_nothing() -> None:
     """Scenario 10, first half: another image of the sidecar, another operator, and back, under clients all the time."""
     async with staged("upgrade") as stage, kube.api() as api:
         await settled(api, 120)
@@ -187,3 +193,14 @@ async def _images(namespace: str, selector: str) -> set[str]:
     )["items"]
     specs = [pod["spec"] for pod in pods]
     return {(spec.get("initContainers") or spec["containers"])[0]["image"] for spec in specs}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(cluster: None) -> AsyncIterator[Mapping[str, asyncio.Task[None]]]:
+    async with cases.started() as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", cases.names)
+async def test_a_change(running: Mapping[str, asyncio.Task[None]], name: str) -> None:
+    await running[name]

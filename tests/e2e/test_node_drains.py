@@ -101,6 +101,8 @@ async def a_drain_as_it_is_is_allowed_at_once_and_drops_nothing(everybody: async
         await load.saturated()
         leaving = await here(stage)
         assert leaving
+        held = [stage.hold(pod, 2, 60) for pod in leaving]
+        await asyncio.gather(*(pod.under_way() for pod in held))
         evicted = asyncio.create_task(drain(stage))
 
         async def made_before_break() -> bool:
@@ -110,8 +112,9 @@ async def a_drain_as_it_is_is_allowed_at_once_and_drops_nothing(everybody: async
             return bool(there) and len(new) == 3
 
         await until(made_before_break, 40, "successors are up before the streams have ended")
-        assert load.outcomes == []  # everything that was under way still is
+        assert [pod.live for pod in held] == [2] * len(leaving)
         await evicted
+        assert broken([verdict for pod in held for verdict in await pod.wait()]) == []
         outcomes = await load.finish()
         assert load.broken() == [], summary(outcomes)
         assert not await here(stage)
@@ -187,7 +190,7 @@ async def a_single_replica_without_a_sidecar_drops_its_streams(everybody: asynci
     async with on_the_node(everybody, "drain-single-control", 1, all_there=True, policy=False, injected=False) as stage:
         (name,) = await here(stage)
         held = stage.hold(name, 2, 25, port=8000)
-        await asyncio.sleep(3)
+        await held.under_way()
         assert held.live == 2
         await drain(stage, "--grace-period=10")
         assert {verdict for verdict, _ in await held.wait()} == {Verdict.DROPPED}
