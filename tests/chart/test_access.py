@@ -14,6 +14,7 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("apps", "deployments replicasets statefulsets", ""): _READ,
         ("", "services", ""): _READ,
         ("lastcall.dev", "drainpolicies streamproxies", ""): _READ,
+        ("lastcall.dev", "drainpolicies", ""): ("patch",),
         ("lastcall.dev", "drainpolicies/status streamproxies/status", ""): ("patch",),
         ("", "configmaps", ""): ("get", "create", "patch"),
         ("", "events", ""): ("list", "create", "patch"),

@@ -19,8 +19,6 @@ from .session import Exit
 
 #: Seconds for all of it: Helm's own hooks have five minutes.
 UNINSTALL_SECONDS = 120.0
-#: What we write onto pods while they are asked to go.
-_MARKS = (names.HELD_SINCE, names.ASK_AGAIN, names.COST_WRITTEN)
 
 
 async def uninstall(settings: Settings, *, remove_resources: bool) -> int:
@@ -59,7 +57,7 @@ async def _strip(api: Api, namespace: str | None) -> None:
     for pod in await api.list(PODS, namespace, labels=f"{names.SIDECAR_LABEL}={names.TRUE}"):
         metadata = pod["metadata"]
         marks = metadata.get("annotations", {})
-        remove: dict[str, str | None] = {name: None for name in _MARKS if name in marks}
+        remove: dict[str, str | None] = {name: None for name in names.POD_MARKS if name in marks}
         # A cost that somebody else wrote stays theirs.
         if names.COST_WRITTEN in marks and marks.get(names.DELETION_COST) == marks[names.COST_WRITTEN]:
             remove[names.DELETION_COST] = None
