@@ -8,8 +8,8 @@ from openai.types.chat import completion_create_params
 from tests.wire.chats import MODEL, USER, body, refused, translated
 
 from lastcall_sidecar.wire.body import BodyError
-from lastcall_sidecar.wire.chat_on_messages import CHAT_ON_MESSAGES
-from lastcall_sidecar.wire.chat_on_messages.fields import FIELDS
+from lastcall_sidecar.wire.chat_on_messages import CHAT_ON_MESSAGES, content
+from lastcall_sidecar.wire.chat_on_messages.fields import FIELDS, PARTS
 from lastcall_sidecar.wire.translation import Handling, Options
 
 PLAIN = {
@@ -187,6 +187,13 @@ def test_a_field_is_refused_by_its_name(name, value):
 )
 def test_a_neutral_value_of_a_refused_field_means_nothing(name, value):
     assert translated(**{name: value}) == PLAIN
+
+
+def test_the_table_of_parts_tells_what_the_code_does():
+    served = {name for name, rule in PARTS.items() if rule.handling is Handling.TRANSLATE}
+    assert served == set(content._PARTS) == content.SYSTEM | content.ASSISTANT | content.USER
+    refused_parts = {name for name, rule in PARTS.items() if rule.handling is Handling.REFUSE}
+    assert refused_parts == set(content._REFUSED)
 
 
 def test_every_refused_field_is_among_these_cases():

@@ -251,7 +251,7 @@ def test_a_stream_is_the_same_at_every_split(stream, line_end):
 
 @pytest.mark.parametrize("noise", [False, True], ids=["plain", "with noise"])
 def test_a_stream_equals_the_whole_answer_of_the_fake(noise):
-    plan = Plan(seed=7, model=MODEL, events=40, thinking=True, tool=ToolCall("look", '{"a":1.0}'), noise=noise)
+    plan = Plan(seed=7, model=MODEL, events=40, thinking=True, tools=(ToolCall("look", '{"a":1.0}'),), noise=noise)
     script = write(plan)
     whole = json.loads(CHAT_ON_MESSAGES.answer(script.document, ASKED))
     found = accumulated(spoken(script.events)[0])

@@ -4,6 +4,7 @@ import pytest
 from tests.wire.chats import USER, translated
 from tests.wire.test_chat_messages import assistant, call, text, tool
 
+from lastcall_sidecar.testing.signing import REDACTED, sign
 from lastcall_sidecar.wire.chat_on_messages.models import Mode, Off, Sampling, traits
 from lastcall_sidecar.wire.translation import Options
 
@@ -120,10 +121,10 @@ def test_a_model_is_told_how_to_sample_where_it_takes_that(model, fields, expect
 )
 @pytest.mark.parametrize(
     ("model", "thinking"),
-    [("claude-sonnet-4-5", None), ("claude-sonnet-4-6", ADAPTIVE)],
-    ids=["a budget", "adaptive"],
+    [("claude-sonnet-4-5", None), ("claude-sonnet-4-6", None), ("claude-opus-5", DISABLED)],
+    ids=["a budget", "adaptive", "on by default"],
 )
-def test_a_forced_call_excludes_only_a_budget(model, thinking, choice):
+def test_a_forced_call_excludes_thinking(model, thinking, choice):
     asked = asked_of(model, reasoning_effort="high", tools=[TOOL], tool_choice=choice)
     assert asked.get("thinking") == thinking
 
@@ -133,13 +134,16 @@ def test_a_choice_that_forces_nothing_leaves_a_budget():
     assert asked["thinking"] == budget(16_384)
 
 
+#: The strict fake takes back only what it signed itself.
+SIGNATURE = sign(1, "Hm.")
+REDACTED_DATA = sign(1, REDACTED)
 DETAILS = [
-    {"type": "reasoning.text", "text": "Hm.", "signature": "sig"},
-    {"type": "reasoning.encrypted", "data": "enc"},
+    {"type": "reasoning.text", "text": "Hm.", "signature": SIGNATURE},
+    {"type": "reasoning.encrypted", "data": REDACTED_DATA},
 ]
 THINKING = [
-    {"type": "thinking", "thinking": "Hm.", "signature": "sig"},
-    {"type": "redacted_thinking", "data": "enc"},
+    {"type": "thinking", "thinking": "Hm.", "signature": SIGNATURE},
+    {"type": "redacted_thinking", "data": REDACTED_DATA},
 ]
 CALL = assistant("I look.", tool_calls=[call()])
 SIGNED = {**CALL, "reasoning_details": DETAILS}
@@ -172,7 +176,6 @@ LOOPS = {
     "over, and a new one": ([USER, CALL, tool(), assistant("Seen."), USER, SIGNED, tool()], True),
     "with a user who says more": ([USER, CALL, tool(), USER], False),
     "with a user who says more, signed": ([USER, SIGNED, tool(), USER], True),
-    "with an answer begun": ([USER, assistant("It is")], True),
 }
 
 
@@ -189,6 +192,11 @@ LOOPS = {
 def test_a_tool_loop_goes_on_thinking_only_if_its_thinking_is_there(model, on, off, messages, thinks):
     asked = asked_of(model, reasoning_effort="high", messages=messages)
     assert asked.get("thinking") == (on if thinks else off)
+
+
+def test_an_answer_begun_is_gone_on_with_without_thinking():
+    asked = asked_of("claude-sonnet-4-5", reasoning_effort="high", messages=[USER, assistant("It is")])
+    assert "thinking" not in asked
 
 
 def test_one_who_always_thinks_goes_on_without():
@@ -210,8 +218,8 @@ REASONING = {
             {"type": "reasoning.text", "index": 0, "text": "", "signature": ""},
             {"type": "reasoning.text", "index": 0, "text": "H"},
             {"type": "reasoning.text", "index": 0, "text": "m."},
-            {"type": "reasoning.text", "index": 0, "signature": "sig"},
-            {"type": "reasoning.encrypted", "index": 1, "data": "enc"},
+            {"type": "reasoning.text", "index": 0, "signature": SIGNATURE},
+            {"type": "reasoning.encrypted", "index": 1, "data": REDACTED_DATA},
         ],
         THINKING,
     ),
@@ -220,8 +228,8 @@ REASONING = {
         THINKING + THINKING,
     ),
     "thinking that is not shown": (
-        [{"type": "reasoning.text", "signature": "sig"}],
-        [{"type": "thinking", "thinking": "", "signature": "sig"}],
+        [{"type": "reasoning.text", "signature": sign(1, "")}],
+        [{"type": "thinking", "thinking": "", "signature": sign(1, "")}],
     ),
     "what is not signed": ([{"type": "reasoning.text", "text": "Hm."}, DETAILS[1]], [THINKING[1]]),
     "what has no data": ([DETAILS[0], {"type": "reasoning.encrypted"}], [THINKING[0]]),

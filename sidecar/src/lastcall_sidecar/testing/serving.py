@@ -123,7 +123,10 @@ class FakeAPI(ABC):
         except web.HTTPRequestEntityTooLarge:
             return self._refusal(request, FakeError(413, "Request exceeds the maximum size"))
         except web.HTTPException as error:
-            return self._refusal(request, self._unrouted(request, error))
+            refusal = self._refusal(request, self._unrouted(request, error))
+            if "Allow" in error.headers:
+                refusal.headers["Allow"] = error.headers["Allow"]
+            return refusal
 
     def _unrouted(self, request: web.Request, error: web.HTTPException) -> FakeError:  # noqa: ARG002 - for vendors that tell the path
         """Return the error for a path or method that the API does not have."""

@@ -174,8 +174,8 @@ def _thinking(request: Mapping[str, Any], *, counting: bool) -> None:
     if kind not in known:
         raise FakeError(400, "thinking: Input tag does not match any of the expected tags")
     nothing_else(f"thinking.{kind}", thinking, known[kind])
-    if thinking.get("display") not in {None, "summarized", "omitted"}:
-        raise FakeError(400, f"thinking.{kind}.display: Input should be 'summarized' or 'omitted'")
+    if thinking.get("display") not in {None, "summarized", "omitted", "updates"}:
+        raise FakeError(400, f"thinking.{kind}.display: Input should be 'summarized', 'omitted' or 'updates'")
     if kind == "enabled":
         budget = thinking.get("budget_tokens")
         if not _is_integer(budget) or budget < 1024:

@@ -49,7 +49,12 @@ _ASSISTANT_BLOCKS = (
 _BY_ROLE: Mapping[str, frozenset[str]] = {
     "user": frozenset(_USER_BLOCKS.split()),
     "assistant": frozenset(_ASSISTANT_BLOCKS.split()),
+    # Within a conversation, as Claude Code tells of its surroundings.
+    "system": frozenset({"text"}),
 }
+_FIELDS = frozenset({"role", "content"})
+#: What changes from here on (beta `per-turn-control`); Claude Code sends it.
+_SYSTEM_FIELDS = _FIELDS | {"output_config", "thinking"}
 _IN_RESULTS = frozenset({"text", "image", "document", "search_result", "tool_reference"})
 
 #: Source → its fields, `type` aside.
@@ -115,7 +120,7 @@ def _message(index: int, message: Any, called: set[str], *, last: bool) -> set[s
         raise FakeError(400, f'messages: Unexpected role "{role}". Allowed roles are "user" or "assistant".')
     if index == 0 and role != "user":
         raise FakeError(400, 'messages: first message must use the "user" role')
-    nothing_else(where, message, frozenset({"role", "content"}))
+    nothing_else(where, message, _SYSTEM_FIELDS if role == "system" else _FIELDS)
     if "content" not in message:
         raise FakeError(400, f"{where}.content: Field required")
     if message["content"] in ("", []) and not (last and role == "assistant"):

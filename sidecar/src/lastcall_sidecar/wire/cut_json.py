@@ -132,7 +132,6 @@ class _Completion:
             raise ValueError("a character that no string may have")
         if not keep_cut:
             raise _CutError("a string without its end")
-        self._position = len(self._text)
         return self._text[begin:end] + b'"'
 
     def _take_word(self, word: bytes, value: bytes) -> bytes:

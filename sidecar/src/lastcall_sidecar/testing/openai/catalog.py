@@ -82,7 +82,7 @@ def _inputs(request: Mapping[str, Any]) -> list[Any]:
     found = request.get("input")
     if found is None:
         raise missing("input")
-    if isinstance(found, str) or (isinstance(found, list) and found and isinstance(found[0], int)):
+    if isinstance(found, str) or (isinstance(found, list) and found and all(type(item) is int for item in found)):
         found = [found]
     if not isinstance(found, list):
         raise mistyped("input", "one of a string or an array", found)

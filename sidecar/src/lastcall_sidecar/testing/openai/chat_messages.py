@@ -90,9 +90,7 @@ def _all_answered(waiting: list[str], index: int) -> None:
 
 
 def _message(path: str, message: Mapping[str, Any]) -> None:
-    role = message.get("role")
-    if role is None:
-        raise missing(f"{path}.role")
+    role = typed(path, message, "role", str, required=True)
     if role not in MESSAGE_FIELDS:
         raise unsupported_value(f"{path}.role", role, tuple(MESSAGE_FIELDS))
     known_only(path, message, MESSAGE_FIELDS[role])

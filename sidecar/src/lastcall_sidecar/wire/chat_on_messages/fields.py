@@ -1,4 +1,7 @@
-"""What becomes of each field of a chat completion's request; docs and refusals are made of this."""
+"""What becomes of each field of a chat completion's request, and of each part of its messages.
+
+Docs and refusals are made of this.
+"""
 
 from lastcall_sidecar.wire.translation import FieldRule, FieldTable, Handling
 
@@ -22,13 +25,17 @@ FIELDS: FieldTable = {
     "stream_options": FieldRule(_TRANSLATE, "`include_usage`: the chunk with the usage; the rest is dropped"),
     "max_completion_tokens": FieldRule(_TRANSLATE, "`max_tokens`; without any, `upstream.defaultMaxTokens`"),
     "max_tokens": FieldRule(_TRANSLATE, "`max_tokens`, unless there is `max_completion_tokens`"),
-    "temperature": FieldRule(_TRANSLATE, f"`temperature`; above 1, which is the most there, it is 1; {_SAMPLING}"),
-    "top_p": FieldRule(_TRANSLATE, f"`top_p`; from Claude 4.1 on not beside a `temperature`; {_SAMPLING}"),
+    "temperature": FieldRule(
+        _TRANSLATE, f"`temperature`; 1 and more is left out, 1 being the most and the default there; {_SAMPLING}"
+    ),
+    "top_p": FieldRule(
+        _TRANSLATE,
+        f"`top_p`; left out beside a `temperature` from Claude 4.1 on, which take one of the two; {_SAMPLING}",
+    ),
     "stop": FieldRule(_TRANSLATE, "`stop_sequences`; a blank one is a 400"),
     "reasoning_effort": FieldRule(
         _TRANSLATE,
-        "adaptive `thinking` with `output_config.effort` from Claude 4.6 on; before that a budget, at most half of "
-        "`max_tokens`; `none` is off; dropped for models that do not think",
+        "`thinking`, and `output_config.effort` from Claude 4.6 on (table below); dropped for models that do not think",
     ),
     "response_format": FieldRule(
         _TRANSLATE, "`json_schema`: `output_config.format`; `text`: nothing; `json_object`: a 400"
@@ -38,15 +45,17 @@ FIELDS: FieldTable = {
     "parallel_tool_calls": FieldRule(_TRANSLATE, "`tool_choice.disable_parallel_tool_use`"),
     "safety_identifier": FieldRule(_TRANSLATE, "`metadata.user_id`"),
     "user": FieldRule(_TRANSLATE, "`metadata.user_id`, unless there is `safety_identifier`"),
-    "metadata": FieldRule(_DROP, "for OpenAI's own storage"),
-    "store": FieldRule(_DROP, "for OpenAI's own storage"),
+    "metadata": FieldRule(_DROP, "for OpenAI's own storage of answers"),
+    "store": FieldRule(_DROP, "for OpenAI's own storage of answers"),
     "prediction": FieldRule(_DROP, "a hint: only the speed depends on it"),
     "prompt_cache_key": FieldRule(_DROP, "a hint: only the speed depends on it"),
-    "prompt_cache_options": FieldRule(_DROP, "a hint: `cache_control` on messages, parts and tools is passed on"),
+    "prompt_cache_options": FieldRule(
+        _DROP, "a hint; an Anthropic `cache_control` on messages, parts and tools is passed on"
+    ),
     "prompt_cache_retention": FieldRule(_DROP, "a hint: only the speed depends on it"),
-    "seed": FieldRule(_DROP, "a hint: promised by nobody"),
-    "service_tier": FieldRule(_DROP, "a hint, with other tiers there"),
-    "verbosity": FieldRule(_DROP, "a hint without a counterpart"),
+    "seed": FieldRule(_DROP, "a hint: no vendor promises the same answer twice"),
+    "service_tier": FieldRule(_DROP, "a hint: the two vendors' tiers are not the same"),
+    "verbosity": FieldRule(_DROP, "a hint; the Messages API has none like it"),
     "n": FieldRule(_REFUSE, _ONE_ANSWER, neutral=(1,)),
     "logprobs": FieldRule(_REFUSE, _NO_LOGPROBS, neutral=(False,)),
     "top_logprobs": FieldRule(_REFUSE, _NO_LOGPROBS, neutral=(0,)),
@@ -59,4 +68,17 @@ FIELDS: FieldTable = {
     "web_search_options": FieldRule(_REFUSE, "there is no search without a tool in the Messages API"),
     "functions": FieldRule(_REFUSE, _LEGACY, neutral=([],)),
     "function_call": FieldRule(_REFUSE, _LEGACY, neutral=("none", "auto")),
+}
+
+#: By a part's `type`; one that is in no table is a 400.
+PARTS: FieldTable = {
+    "text": FieldRule(_TRANSLATE, "a `text` block; a blank one, which the API refuses, is left out"),
+    "refusal": FieldRule(_TRANSLATE, "a `text` block of the assistant's"),
+    "image_url": FieldRule(
+        _TRANSLATE, "an `image` block: by URL, or in base64 from a data URL (JPEG, PNG, GIF, WebP; a PDF: `document`)"
+    ),
+    "file": FieldRule(_TRANSLATE, "a `document` block: a PDF in `file_data`; a `file_id` alone is a 400"),
+    "image": FieldRule(_TRANSLATE, "Anthropic's own block, as it is"),
+    "document": FieldRule(_TRANSLATE, "Anthropic's own block, as it is"),
+    "input_audio": FieldRule(_REFUSE, _NO_AUDIO),
 }

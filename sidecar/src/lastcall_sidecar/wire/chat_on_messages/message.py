@@ -18,7 +18,7 @@ _EMPTY = Raw(b"{}")
 _HALF = re.compile(r"\\\\|\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
 
 #: `finish_reason` by `stop_reason`; any other is a `stop`.
-_FINISH_REASONS: Mapping[str, str] = {
+FINISH_REASONS: Mapping[str, str] = {
     "end_turn": "stop",
     "stop_sequence": "stop",
     "pause_turn": "stop",
@@ -109,7 +109,7 @@ def text(value: Any) -> str:
 
 def finish_reason(stop_reason: Any) -> str:
     """Return OpenAI's word for a `stop_reason`, known or not."""
-    return _FINISH_REASONS.get(stop_reason, "stop") if isinstance(stop_reason, str) else "stop"
+    return FINISH_REASONS.get(stop_reason, "stop") if isinstance(stop_reason, str) else "stop"
 
 
 def refusal(stop_details: Any) -> str | None:

@@ -40,8 +40,8 @@ class Thinking:
 def settle(effort: str | None, traits: Traits, max_tokens: int, *, forced: bool, lacking: bool) -> Thinking:
     """Decide; BodyError on an effort that does not exist.
 
-    `forced`: a tool must be called, which excludes thinking with a budget. `lacking`: the thinking at the beginning of
-    the tool calls under way is not there, without which the API refuses to go on thinking.
+    `forced`: a tool must be called, which excludes thinking. `lacking`: the thinking at the beginning of the turn under
+    way is not there, without which the API refuses to go on thinking.
     """
     if effort not in {None, "none", *_BUDGETS}:
         raise BodyError(f"reasoning_effort: must be one of none, {', '.join(_BUDGETS)}")
@@ -51,12 +51,12 @@ def settle(effort: str | None, traits: Traits, max_tokens: int, *, forced: bool,
         return Thinking(on=traits.off is not Off.SILENCE)
     if traits.off is Off.NEVER:
         return _adaptive("low" if effort == "none" else effort, traits)
-    if effort == "none" or lacking:
+    if effort == "none" or forced or lacking:
         return Thinking(on=False, config=_OFF[traits.off])
     if traits.mode is Mode.ADAPTIVE:
         return _adaptive(effort, traits)
     budget = min(_BUDGETS[effort], max_tokens // 2)
-    if forced or budget < _LEAST_BUDGET:
+    if budget < _LEAST_BUDGET:
         return Thinking(on=False)
     return Thinking(on=True, config={"type": "enabled", "budget_tokens": budget})
 

@@ -86,13 +86,14 @@ class Conversation:
             raise BodyError(f"messages.{self.turns[0].index}.role: the first turn must be the user's")
 
     def lacks_thinking(self) -> bool:
-        """Whether a loop of tool calls is under way of which the thinking that began it was not sent along.
+        """Whether a turn of the assistant's is under way of which the thinking that began it was not sent along.
 
-        A model that thinks between calls need not do so each time: it is the loop's beginning that counts.
+        That is a loop of tool calls, or an answer begun. A model that thinks between calls need not do so each time: it
+        is the beginning that counts.
         """
         under_way = takewhile(lambda turn: turn.role == "assistant" or turn.has("tool_result"), reversed(self.turns))
         said = [turn for turn in under_way if turn.role == "assistant"]
-        return bool(said) and said[-1].has("tool_use") and not said[-1].begins_with_thinking()
+        return bool(said) and not said[-1].begins_with_thinking()
 
     def _add(self, role: str, index: int, said: list[Block]) -> None:
         if not said:

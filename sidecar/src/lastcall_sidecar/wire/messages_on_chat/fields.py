@@ -21,8 +21,10 @@ def _refuse(note: str, *neutral: object) -> FieldRule:
 
 #: By the name at the top level.
 FIELDS: FieldTable = {
-    "model": _translate("`model`, mapped"),
-    "messages": _translate("`messages`; an assistant's message at the end (prefill) is sent as just that"),
+    "model": _translate("`model`, mapped by configuration"),
+    "messages": _translate(
+        "`messages`, block by block (below); an assistant's message at the end (prefill) is sent as just that"
+    ),
     "system": _translate("one system message at the beginning; Claude Code's billing header is left out"),
     "max_tokens": _translate("`max_tokens`; for OpenAI's models from o1 and GPT-5 on, `max_completion_tokens`"),
     "temperature": _translate("`temperature`; left out for OpenAI's reasoning models, which take none"),
@@ -33,19 +35,25 @@ FIELDS: FieldTable = {
     "tools": _translate("functions; server tools and toolsets are refused"),
     "tool_choice": _translate("`tool_choice`, and `parallel_tool_calls` for `disable_parallel_tool_use`"),
     "metadata": _translate("`user` for `user_id`: its SHA-256 where it has more than 64 characters"),
-    "thinking": _translate("`reasoning_effort` for a budget: low up to 4096 tokens, medium up to 16384, else high"),
-    "output_config": _translate("`reasoning_effort` for `effort`, unless thinking is disabled; `response_format`"),
+    "thinking": _translate(
+        "`reasoning_effort` for a budget: `low` up to 4096 tokens, `medium` up to 16384, else `high`; "
+        "left out for OpenAI's models that do not reason, and where thinking is adaptive or disabled"
+    ),
+    "output_config": _translate(
+        "`reasoning_effort` for `effort` (`high` for all above it), unless thinking is disabled; `response_format` for "
+        "`format`"
+    ),
     "output_format": _translate("`response_format`, unless `output_config.format` is there"),
-    "betas": _drop("a header's content"),
+    "betas": _drop("the SDK's name for a header, and that is not passed on either"),
     "billing_policy": _drop("about the vendor's bill"),
-    "cache_control": _drop("a hint"),
-    "context_management": _drop("a hint; the client keeps the whole conversation"),
-    "diagnostics": _drop("asks for a word about the vendor's cache"),
+    "cache_control": _drop("a hint; the upstream caches as it can"),
+    "context_management": _drop("a hint: what of a long conversation may be left out; all of it is sent"),
+    "diagnostics": _drop("asks why the vendor's cache missed"),
     "fallback_credit_token": _drop("about the vendor's bill"),
     "fallbacks": _drop("other models of the vendor's, for when it refuses"),
     "inference_geo": _drop("where the vendor computes; here the upstream's place is the operator's choice"),
-    "service_tier": _drop("a hint"),
-    "speed": _drop("a hint"),
+    "service_tier": _drop("a hint about the vendor's capacity"),
+    "speed": _drop("a hint about the vendor's capacity"),
     "user_profile_id": _drop("about the vendor's accounts"),
     "workspace_id": _drop("about the vendor's accounts"),
     "compaction": _refuse("asks for a summary that only the vendor signs"),
@@ -67,8 +75,8 @@ BLOCKS: FieldTable = {
     "tool_reference": _translate("the tool's name as text: the tool itself is always there"),
     "compaction": _translate("its summary as text"),
     "container_upload": _refuse("the file is in a container at the vendor's"),
-    "thinking": _drop("only its own vendor can read it again"),
-    "redacted_thinking": _drop("only its own vendor can read it again"),
+    "thinking": _drop("only the model that thought it can use it again"),
+    "redacted_thinking": _drop("only the model that thought it can use it again"),
     "server_tool_use": _drop("what the vendor's tools did is told in the text behind it"),
     "web_search_tool_result": _drop("what the vendor's tools did is told in the text behind it"),
     "web_fetch_tool_result": _drop("what the vendor's tools did is told in the text behind it"),
