@@ -29,7 +29,7 @@ async def busy():
     env = {"LASTCALL_POD__NAME": POD, "LASTCALL_POD__UID": POD_UID}
     found = {}
     async with gated_sidecar(settings, env=env) as (upstream, sidecar):
-        await get(sidecar.url, "/v1/models")  # completed
+        await get(sidecar.url, "/v1/files")  # completed
         left = await RawClient.connect(sidecar.url)
         await left.request("POST", "/v1/messages", HEADERS, question())
         await asyncio.to_thread(sidecar.wait_for, streams=1)

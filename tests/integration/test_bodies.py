@@ -24,7 +24,7 @@ from tests.support.scripted_upstream import (
 from tests.support.stage import PLAIN_QUESTION, START, STOP, error_of, on_stage, question
 from tests.support.waiting import soon
 
-from lastcall_sidecar.bodies import scan_apart
+from lastcall_sidecar.apart import scan_apart
 from lastcall_sidecar.wire.body import scan
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")

@@ -191,7 +191,7 @@ def test_a_lease_runs_out_by_itself(sidecar, operator):
 def test_an_idle_sidecar_is_drained_and_serves_who_comes_all_the_same(sidecar, operator):
     operator.post("/drain", json=LEASE)
     before = sidecar.wait_for(state="drained")["drain"]
-    answer = httpx.get(f"{sidecar.url}/v1/models", trust_env=False)  # no upstream: an honest 502
+    answer = httpx.get(f"{sidecar.url}/v1/files", trust_env=False)  # no upstream: an honest 502
     assert answer.status_code == 502
     assert answer.headers["connection"] == "close"
     after = sidecar.wait_for(state="drained")

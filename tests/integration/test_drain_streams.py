@@ -52,7 +52,7 @@ async def drained(upstream: GatedUpstream, sidecar: SidecarProcess, stack: Async
     chance = random.Random(7)
     kept = {name: await stack.enter_async_context(await RawClient.connect(sidecar.url)) for name in KEPT}
     for client in kept.values():
-        await client.request("GET", "/v1/models", HEADERS)
+        await client.request("GET", "/v1/files", HEADERS)
         assert (await client.answer("GET")).head.status == 200
     streams = [
         asyncio.create_task(

@@ -164,7 +164,7 @@ async def test_its_preflight_is_answered_without_a_key(cors, path):
 @pytest.mark.parametrize(
     ("lines", "path", "status"),
     [
-        pytest.param([], "/v1/models", 401, id="no key"),
+        pytest.param([], "/v1/files", 401, id="no key"),
         pytest.param([KEY, "Content-Length: 3"], "/v1/messages", 400, id="a bad body"),
         pytest.param([KEY], "/health", 200, id="a route of ours"),
     ],
@@ -181,7 +181,7 @@ async def test_it_may_read_whatever_we_say_ourselves(cors, lines, path, status):
     ["https://evil.example", "http://chat.example", "https://chat.example:444", "https://chat.example/", "null"],
 )
 async def test_other_pages_are_refused_as_before(cors, origin):
-    is_refused(await asked(cors.sidecar.url, ["Host: any.example", f"Origin: {origin}", KEY], path="/v1/models"))
+    is_refused(await asked(cors.sidecar.url, ["Host: any.example", f"Origin: {origin}", KEY], path="/v1/files"))
 
 
 @pytest.mark.parametrize("host", ["any.example", "10.1.2.3:8080", "localhost"])
@@ -192,6 +192,6 @@ async def test_off_loopback_any_host_will_do(cors, host):
 
 async def test_who_is_no_browser_gets_no_cors(cors):
     part = cors.part(read_request(), send(OK))
-    answer = await asked(cors.sidecar.url, ["Host: h", KEY, f"x-part: {part.name}"], path="/v1/models")
+    answer = await asked(cors.sidecar.url, ["Host: h", KEY, f"x-part: {part.name}"], path="/v1/files")
     assert answer.head.status == 200
     assert not [name for name, _ in answer.head.headers if name.lower().startswith("access-control")]

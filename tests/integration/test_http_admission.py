@@ -186,7 +186,7 @@ async def test_what_generates_nothing_takes_no_slot(one):
     part = one.part(read_request(), send(OK))
     async with occupied(one):
         for method, path, body in (
-            ("GET", "/v1/models", None),
+            ("GET", "/v1/files", None),
             ("POST", "/v1/messages/count_tokens", PLAIN_QUESTION),
             ("POST", "/v1/messages/batches", b"{}"),
             ("POST", "/v1/files", b"data"),

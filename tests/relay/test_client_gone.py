@@ -88,7 +88,7 @@ LENGTH, CHUNKED = ("content-length", "100"), ("transfer-encoding", "chunked")
 PLACES = {
     "before the answer, a stream": (SILENT, lambda c, p: waiting(c, p, QUESTION)),
     "before the answer, a plain request": (SILENT, lambda c, p: waiting(c, p, PLAIN_QUESTION)),
-    "before the answer, a GET": (SILENT, lambda c, p: waiting(c, p, None, "GET", "/v1/models")),
+    "before the answer, a GET": (SILENT, lambda c, p: waiting(c, p, None, "GET", "/v1/files")),
     "before the answer, a passthrough": (SILENT, lambda c, p: waiting(c, p, b"{}", path="/v1/other")),
     "in a silent stream": (STREAM, lambda c, p: begun(c, p, QUESTION)),
     "in a silent stream of no known protocol": (STREAM, lambda c, p: begun(c, p, b"{}", "/v1/other")),

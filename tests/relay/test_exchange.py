@@ -9,7 +9,6 @@ from lastcall_sidecar.core.inflight import InFlight
 from lastcall_sidecar.core.timers import Clock
 from lastcall_sidecar.exchange import Exchange
 from lastcall_sidecar.settings import Settings
-from lastcall_sidecar.settings.schema import Streaming
 from lastcall_sidecar.wire.anthropic import ANTHROPIC
 from lastcall_sidecar.wire.routes import route
 
@@ -34,7 +33,8 @@ async def exchange():
         route=route("POST", "/v1/messages"),
         gauge=gauge,
         ticket=gauge.take(0.0),
-        settings=Settings(streaming=Streaming(heartbeat_seconds=HEARTBEAT_SECONDS)),
+        settings=Settings(),
+        limits={Clock.HEARTBEAT: HEARTBEAT_SECONDS},
         draining=lambda: False,
     )
     exchange.got = []

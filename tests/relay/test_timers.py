@@ -83,7 +83,7 @@ async def no_answer_to_a_plain_request(hasty):
 
 @cases.add
 async def no_answer_to_a_get(hasty):
-    await refused(hasty, 1, NO_HEAD, read_request(), body=None, method="GET", path="/v1/models")
+    await refused(hasty, 1, NO_HEAD, read_request(), body=None, method="GET", path="/v1/files")
 
 
 @cases.add

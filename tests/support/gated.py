@@ -40,7 +40,7 @@ class GatedUpstream(ScriptedUpstream):
 
     async def _answer(self, connection: Connection, request: Request) -> None:
         if request.method != "POST":
-            await connection.send(json_response(b"{}"))
+            await connection.send(json_response(b'{"data": []}'))
             return
         asked = json.loads(request.body)
         directive = find(last_user_text(asked))

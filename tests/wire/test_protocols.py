@@ -8,7 +8,7 @@ import pytest
 from tests.wire import sequences
 
 from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
-from lastcall_sidecar.wire.openai import CHAT, RESPONSES
+from lastcall_sidecar.wire.openai import CHAT, OTHERS, RESPONSES
 from lastcall_sidecar.wire.protocol import ErrorKind
 from lastcall_sidecar.wire.sse import Decoder
 
@@ -194,3 +194,10 @@ def test_the_anthropic_sdk_reads_over_heartbeats():
 @EACH_PROTOCOL
 def test_names(protocol):
     assert protocol.name == {ANTHROPIC: "anthropic", UNKNOWN: "none"}.get(protocol, "openai")
+
+
+def test_of_streams_on_other_routes_of_openais_nothing_is_known():
+    account = OTHERS.account(count_output=True)
+    account.feed(b"data: [DONE]\n\n")
+    assert not account.knows_terminal
+    assert not account.terminal

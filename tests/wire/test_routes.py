@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
-from lastcall_sidecar.wire.openai import CHAT, RESPONSES
+from lastcall_sidecar.wire.openai import CHAT, OTHERS, RESPONSES
 from lastcall_sidecar.wire.protocol import Route
 from lastcall_sidecar.wire.routes import passthrough, route
 
@@ -30,8 +30,14 @@ COMPLETIONS = Route("chat_completions", CHAT, "/v1/chat/completions", generation
         ("GET", "/v1/models/claude-3.5", Route("models", ANTHROPIC, "/v1/models/claude-3.5")),
         ("POST", "/v1/chat/completions", COMPLETIONS),
         ("POST", "/chat/completions", COMPLETIONS),
-        ("GET", "/v1/chat/models", Route("chat_models", CHAT, "/v1/models")),
+        ("GET", "/v1/chat/completions", Route("openai", OTHERS, "/v1/chat/completions")),
+        ("DELETE", "/v1/chat/completions/chatcmpl-1", Route("openai", OTHERS, "/v1/chat/completions/chatcmpl-1")),
+        ("GET", "/v1/chat/models", Route("models", CHAT, "/v1/models")),
         ("POST", "/v1/responses", Route("responses", RESPONSES, "/v1/responses", generation=True)),
+        ("GET", "/v1/responses/resp_1", Route("openai", OTHERS, "/v1/responses/resp_1")),
+        ("POST", "/v1/embeddings", Route("openai", OTHERS, "/v1/embeddings")),
+        ("POST", "/v1/completions", Route("openai", CHAT, "/v1/completions")),
+        ("POST", "/v1/audio/speech", Route("openai", OTHERS, "/v1/audio/speech")),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
@@ -45,10 +51,9 @@ def test_what_is_known(method, path, expected):
         ("GET", "/v1/messages"),
         ("POST", "/v1/models"),
         ("DELETE", "/v1/models/ft-1"),
-        ("POST", "/v1/embeddings"),
-        ("GET", "/v1/responses/resp_1"),
         ("POST", "/v1/messages/batchesque"),
         ("POST", "/v1/Messages"),
+        ("POST", "/v1/embeddingsque"),
         ("POST", "/v1//messages"),
         ("POST", "/v1/messages%2Fbatches"),
         ("GET", "/v1/"),

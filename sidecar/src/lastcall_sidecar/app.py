@@ -43,6 +43,7 @@ class Traffic:
         protocol: Protocol = ANTHROPIC
         try:
             target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
+            protocol = protocol_of(scope["method"], target.path, header)
             if settings.mode is not Mode.INGRESS:
                 extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
                 if extra:
@@ -50,8 +51,7 @@ class Traffic:
                     if is_preflight(scope["method"], header):
                         await answer(ours, 204, PREFLIGHT_HEADERS, b"")
                         return
-            protocol = protocol_of(scope["method"], target.path)
-            way = resolve(settings, scope["method"], target.path)
+            way = resolve(settings, scope["method"], target.path, header)
         except TargetError as error:
             await refuse(ours, Refusal(400, ErrorKind.INVALID_REQUEST, str(error)), protocol)
         except Refusal as refusal:

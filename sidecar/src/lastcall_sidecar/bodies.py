@@ -6,27 +6,30 @@ no other client's stream may wait that long.
 """
 
 import asyncio
-import json
-import os
-import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+import dataclasses
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 import httpx
-import msgspec
 
+from .apart import count_apart, scan_apart, translate_apart
 from .core.budget import Account, Budget
 from .core.timers import Clock
+from .destinations import Way
 from .errors import Refusal
 from .exchange import Exchange
 from .wire.body import BodyError, RequestBody, scan
+from .wire.messages_on_chat import tokens
 from .wire.protocol import ErrorKind
+from .wire.splice import splice
+from .wire.translation import Asked, Options, Translation
 
 #: Up to here a body is scanned where it is: it takes about a millisecond for each MiB.
 SCAN_HERE_BYTES = 4 * 1024 * 1024
-#: Seconds that the child may take for the largest body on a busy machine.
-CHILD_SECONDS = 30.0
+#: Up to here a body is translated where it is: it takes about seven milliseconds for a MiB, because all is built anew.
+TRANSLATE_HERE_BYTES = 1024 * 1024
 #: Up to here a body goes to the upstream with the head, in one write.
 ONE_WRITE_BYTES = 65536
 #: What a client is told to wait, in seconds, when too many bodies are held.
@@ -48,6 +51,14 @@ class Body:
     content: RequestBody | None = None
     #: To be called when all of it is with the upstream: a stream lasts for minutes, and must not hold its prompt.
     let_go: Callable[[], None] = _nothing
+    #: The bytes that we hold; empty when the client's go on as they come.
+    chunks: list[bytes] = field(default_factory=list)
+
+    def replace(self, exchange: Exchange, chunks: Sequence[bytes]) -> None:
+        """Hold other bytes, of about as many, in their place."""
+        self.chunks[:] = chunks
+        self.length = sum(map(len, chunks))
+        self.stream = _held(exchange, self.chunks, self.length, self.let_go)
 
 
 class Bodies:
@@ -85,7 +96,8 @@ class Bodies:
             await self._read(exchange, account, chunks)
             content = await self._scan(exchange, chunks)
             exchange.understood(content)
-            yield Body(_held(exchange, chunks, let_go), exchange.body_bytes, content, let_go)
+            length = exchange.body_bytes
+            yield Body(_held(exchange, chunks, length, let_go), length, content, let_go, chunks)
         finally:
             let_go()
 
@@ -134,6 +146,54 @@ class Bodies:
         except BodyError as error:
             raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
 
+    async def fit(self, exchange: Exchange, way: Way, body: Body) -> Asked | None:
+        """Make a body what its upstream understands; returns what the translation of its answer must know.
+
+        Errors: Refusal (400) for what the other protocol cannot say.
+        """
+        content = body.content
+        if content is None:
+            return None
+        if way.translation is not None:
+            return await self._translate(exchange, way, way.translation, body)
+        edits = content.edits(model=way.model, stream=True if way.demoted else None)
+        if edits:
+            body.replace(exchange, splice(body.chunks, edits))
+        return None
+
+    async def count(self, exchange: Exchange, body: Body, model: str) -> tuple[int, bytes]:
+        """About how many tokens a request has, and the question that a tokenizer is asked about it.
+
+        Errors: Refusal (400).
+        """
+        try:
+            if exchange.body_bytes <= TRANSLATE_HERE_BYTES:
+                whole = b"".join(body.chunks)
+                return tokens.estimate(whole, model), tokens.tokenize_request(whole, model)
+            async with self._child:
+                return await count_apart(model, body.chunks)
+        except BodyError as error:
+            raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
+
+    async def _translate(self, exchange: Exchange, way: Way, translation: Translation, body: Body) -> Asked:
+        options = Options(
+            model=way.model or "",
+            default_max_tokens=exchange.settings.upstream.default_max_tokens,
+            force_stream=way.demoted,
+        )
+        try:
+            if exchange.body_bytes <= TRANSLATE_HERE_BYTES:
+                made = translation.request(b"".join(body.chunks), options)
+                asked, chunks = made.asked, [made.body]
+            else:
+                pair = exchange.route.protocol.name, way.destination.provider.value.lower()
+                async with self._child:
+                    asked, chunks = await translate_apart(pair, options, body.chunks)
+        except BodyError as error:
+            raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
+        body.replace(exchange, chunks)
+        return dataclasses.replace(asked, created=int(time.time()))
+
 
 def passed_through(exchange: Exchange) -> Body:
     """The client's body as it comes, of any size; none when the request has none."""
@@ -147,9 +207,9 @@ def too_large(limit_bytes: int) -> Refusal:
 
 
 def _held(
-    exchange: Exchange, chunks: list[bytes], let_go: Callable[[], None]
+    exchange: Exchange, chunks: list[bytes], length: int, let_go: Callable[[], None]
 ) -> httpx.AsyncByteStream | httpx.ByteStream:
-    if exchange.body_bytes <= ONE_WRITE_BYTES:
+    if length <= ONE_WRITE_BYTES:
         return httpx.ByteStream(b"".join(chunks))
     return _Holding(exchange, chunks, let_go)
 
@@ -186,38 +246,3 @@ class _Passing(httpx.AsyncByteStream):
                 self._exchange.uploading()
                 yield chunk
         self._exchange.uploaded()
-
-
-async def scan_apart(chunks: list[bytes]) -> RequestBody:
-    """Scan a large body in a child process, through memory that both see.
-
-    Errors: BodyError, as `scan`.
-    """
-    shared = os.memfd_create("lastcall-body")
-    try:
-        for chunk in chunks:
-            os.write(shared, chunk)
-            await asyncio.sleep(0)  # 64 MiB take 20 ms to copy: others go first
-        os.lseek(shared, 0, os.SEEK_SET)
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "lastcall_sidecar.scan_child",
-            stdin=shared,
-            stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C is for us, not for it
-        )
-    finally:
-        os.close(shared)
-    try:
-        async with asyncio.timeout(CHILD_SECONDS):
-            told, _ = await child.communicate()
-    except BaseException:
-        with suppress(ProcessLookupError):
-            child.kill()
-        raise
-    answer = json.loads(told)
-    if "error" in answer:
-        raise BodyError(answer["error"])
-    return msgspec.convert(answer, RequestBody)

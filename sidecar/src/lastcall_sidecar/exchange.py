@@ -7,7 +7,7 @@ when a nearer deadline appears, never for each event.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from typing import Any
@@ -43,6 +43,8 @@ class Stop(StrEnum):
 
     CLIENT_GONE = "client_gone"
     CEILING = "ceiling"
+    #: The answer went on past `limits.maxOutputChars`.
+    OUTPUT = "output"
     CLIENT_BODY = Clock.CLIENT_BODY.value
     UPLOAD = Clock.UPLOAD.value
     RESPONSE_HEADER = Clock.RESPONSE_HEADER.value
@@ -84,6 +86,7 @@ class Exchange:
         gauge: InFlight,
         ticket: Ticket,
         settings: Settings,
+        limits: Mapping[Clock, float],
         draining: Callable[[], bool],
     ) -> None:
         self.scope = scope
@@ -96,7 +99,7 @@ class Exchange:
         self.settings = settings
         self._gauge = gauge
         self._draining = draining
-        self.timers = Timers(clock_limits(settings))
+        self.timers = Timers(limits)
         self.stopped: Stop | None = None
         #: Headers for the answer that are ours: ids, CORS.
         self.extra_headers: Headers = []
@@ -115,6 +118,8 @@ class Exchange:
         #: The whole request has come.
         self.asked = False
         self.model: str | None = None
+        #: The name of the upstream that was chosen; empty for the one without a name.
+        self.upstream_name = ""
         self.has_thinking = False
         #: By the `Accept` header, or `stream` in the body.
         self.wants_stream = b"text/event-stream" in self.header.get(b"accept", b"")
@@ -122,6 +127,8 @@ class Exchange:
         # How it ended.
         self.upstream_status: int | None = None
         self.failure: str | None = None
+        #: What is known of an answer that was a stream for us, and is none for the client.
+        self.accumulated: Account | None = None
         #: The kind of an upstream's failure, for the metrics.
         self.cause: str | None = None
 
@@ -218,6 +225,12 @@ class Exchange:
     def mark_stream(self) -> None:
         """The answer is a stream of events."""
         self._gauge.mark_stream(self.ticket)
+
+    def watch_output(self, account: Account) -> None:
+        """Look at what a stream has come to; one that is too long ends before more of it is sent."""
+        limit = self.settings.limits.max_output_chars
+        if limit and account.output_chars > limit:
+            self.stop(Stop.OUTPUT)
 
     def saw_event(self) -> None:
         """The upstream sent an event (the first one counts)."""
@@ -348,6 +361,12 @@ class Exchange:
         self.finished = not more
         if more:
             self.start(Clock.HEARTBEAT)
+
+    async def send_json(self, status: int, body: bytes, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Send a whole answer in JSON, with these headers beside those that every answer of that kind has."""
+        about = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+        await self.send_head(status, [*about, *headers])
+        await self.send_body(body, more=False)
 
     async def _send_heartbeat(self) -> None:
         # Asked again: since it fell due, an event may have begun to leave.

@@ -52,6 +52,13 @@ def farewell(stop: Stop, settings: Settings) -> Farewell:
                 f"the request took longer than {limits.max_duration_seconds} s (limits.maxDurationSeconds)",
                 Outcome.DROPPED,
             )
+        case Stop.OUTPUT:
+            return Farewell(
+                502,
+                ErrorKind.API,
+                f"the answer is longer than {limits.max_output_chars} characters (limits.maxOutputChars)",
+                Outcome.DROPPED,
+            )
         case Stop.CLIENT_BODY:
             return Farewell(
                 408,
@@ -120,14 +127,16 @@ async def _tell_by_status(
 ) -> None:
     protocol = exchange.route.protocol
     body = protocol.error_body(status, kind, message, exchange.request_id)
-    headers: Headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    headers += [(name, exchange.header[name]) for name in _ECHOED if name in exchange.header]
+    headers: Headers = [(name, exchange.header[name]) for name in _ECHOED if name in exchange.header]
     if retry_after_seconds is not None:
         headers.append((b"retry-after", b"%d" % retry_after_seconds))
-    await exchange.send_head(status, headers)
-    await exchange.send_body(body, more=False)
+    if kind is ErrorKind.NOT_IMPLEMENTED:
+        headers.append(NO_RETRY)
+    await exchange.send_json(status, body, headers)
 
 
+#: Both vendors' SDKs try a 501 again, unless they are told not to.
+NO_RETRY = (b"x-should-retry", b"false")
 _ECHOED = (b"anthropic-version", b"anthropic-beta")
 
 

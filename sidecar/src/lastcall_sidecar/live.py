@@ -3,12 +3,15 @@
 `config_watch.py` brings a new one; requests under way keep the one that they began with, transport included.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
 import structlog
 
+from .core.timers import Clock
+from .destinations import Destination, destinations
+from .exchange import clock_limits
 from .settings import Loaded, Secrets, Settings
 from .settings.schema import Upstream
 from .upstream import PooledTransport, make_transport
@@ -16,25 +19,36 @@ from .upstream import PooledTransport, make_transport
 log = structlog.get_logger(__name__)
 
 
-class _Shared:
-    """A transport and how many requests use it; closed when it is no longer wanted and the last one is done."""
+class Transports:
+    """The transports of one configuration, each made when it is first needed."""
 
-    def __init__(self, transport: PooledTransport) -> None:
-        self.transport = transport
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made: dict[str, PooledTransport] = {}
+        #: Requests that use them.
         self.users = 0
         self.retired = False
 
+    def to(self, destination: Destination) -> PooledTransport:
+        """The transport to an upstream."""
+        transport = self._made.get(destination.url)
+        if transport is None:
+            transport = self._made[destination.url] = _make(self._settings, destination.url)
+        return transport
+
     async def close_if_unused(self) -> None:
+        """Close them once they are no longer wanted and the last request is done."""
         if self.retired and not self.users:
-            await self.transport.aclose()
+            for transport in self._made.values():
+                await transport.aclose()
 
 
 class Live:
-    """Settings, secrets and the transport made from them."""
+    """Settings, secrets and what is made from them."""
 
     def __init__(self, loaded: Loaded) -> None:
-        self._loaded = loaded
-        self._shared: _Shared | None = None
+        self._take(loaded)
+        self._transports = Transports(loaded.settings)
         #: Why the newest configuration is not in force.
         self.error: str | None = None
         #: Configurations that were not taken, for the metrics.
@@ -52,6 +66,13 @@ class Live:
         """The secrets in force."""
         return self._loaded.secrets
 
+    def _take(self, loaded: Loaded) -> None:
+        self._loaded = loaded
+        #: All upstreams in force.
+        self.destinations: tuple[Destination, ...] = destinations(loaded.settings, loaded.secrets)
+        #: The limits of a request's clocks.
+        self.clock_limits: Mapping[Clock, float] = clock_limits(loaded.settings)
+
     @property
     def loaded(self) -> Loaded:
         """All of what is in force, with its hash and generation."""
@@ -59,7 +80,8 @@ class Live:
 
     async def apply(self, loaded: Loaded) -> None:
         """Put a configuration in force for new requests."""
-        before, self._loaded, self.error = self._loaded, loaded, None
+        before, self.error = self._loaded, None
+        self._take(loaded)
         if _upstream(before) != _upstream(loaded):
             await self._retire()
         for listener in self.on_change:
@@ -76,39 +98,39 @@ class Live:
         self.error = error
 
     @asynccontextmanager
-    async def transport(self) -> AsyncIterator[PooledTransport]:
-        """The transport to the upstream, for one request."""
-        if self._shared is None:
-            self._shared = _Shared(_make(self.settings))
-        shared = self._shared
-        shared.users += 1
+    async def transports(self) -> AsyncIterator[Transports]:
+        """The transports in force, for one request."""
+        transports = self._transports
+        transports.users += 1
         try:
-            yield shared.transport
+            yield transports
         finally:
-            shared.users -= 1
-            await shared.close_if_unused()
+            transports.users -= 1
+            if transports.retired:
+                await transports.close_if_unused()
 
     async def _retire(self) -> None:
-        if self._shared is not None:
-            shared, self._shared = self._shared, None
-            shared.retired = True
-            await shared.close_if_unused()
+        before, self._transports = self._transports, Transports(self.settings)
+        before.retired = True
+        await before.close_if_unused()
 
     async def close(self) -> None:
-        """Close the transport's connections."""
+        """Close the connections."""
         await self._retire()
 
 
-def _upstream(loaded: Loaded) -> tuple[Upstream, int, str | None]:
-    """What a transport depends on: settings, and the content of the file of authorities."""
-    upstream, limits = loaded.settings.upstream, loaded.settings.limits
-    return upstream, limits.stall_timeout_seconds, loaded.files.get(upstream.ca_file) if upstream.ca_file else None
+def _upstream(loaded: Loaded) -> tuple[Upstream, tuple[str, ...], int, str | None]:
+    """What transports depend on: settings, addresses, and the content of the file of authorities."""
+    settings = loaded.settings
+    urls = tuple(one.url for one in destinations(settings, loaded.secrets))
+    authorities = loaded.files.get(settings.upstream.ca_file) if settings.upstream.ca_file else None
+    return settings.upstream, urls, settings.limits.stall_timeout_seconds, authorities
 
 
-def _make(settings: Settings) -> PooledTransport:
+def _make(settings: Settings, url: str) -> PooledTransport:
     upstream = settings.upstream
     return make_transport(
-        httpx.URL(upstream.url),
+        httpx.URL(url),
         connect_timeout_seconds=upstream.connect_timeout_seconds,
         stall_seconds=settings.limits.stall_timeout_seconds,
         trust_env=upstream.trust_env,

@@ -5,35 +5,33 @@ step does stands in the module that it calls.
 """
 
 import asyncio
-import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
-import httpx
 import structlog
 
 from .bodies import Bodies, Body, passed_through
+from .calling import calling
 from .core.inflight import InFlight, Outcome
 from .core.timers import Clock
+from .counting import count_tokens
+from .destinations import Way, choose
 from .drain_loop import DrainLoop
 from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange, Headers, Receive, Send, Stop
 from .farewell import end, farewell, tell
 from .ids import new_request_id
-from .intake import Outgoing, admit, outgoing
+from .intake import admit, outgoing
+from .listing import list_models
 from .live import Live
 from .relay import relay
 from .reports import Reports
-from .upstream import PooledTransport, UpstreamRequest, UpstreamResponse
+from .settings import Provider
+from .translating import relay_as_one, relay_translated
+from .upstream import UpstreamResponse
 from .waiting import Turnstile
 from .wire.protocol import ErrorKind, Route
-
-#: Attempts to make a connection, and the pause between them: (least, most) seconds, so that a crowd spreads.
-CONNECT_TRIES = 2
-CONNECT_PAUSE_SECONDS = (0.05, 0.2)
-
-NO_BODY = httpx.ByteStream(b"")
+from .wire.translation import Asked
 
 log = structlog.get_logger(__name__)
 
@@ -73,6 +71,7 @@ class Pipeline:
             gauge=self._gauge,
             ticket=ticket,
             settings=self._live.settings,
+            limits=self._live.clock_limits,
             draining=lambda: self.draining,
         )
         exchange.extra_headers += extra
@@ -128,17 +127,29 @@ class Pipeline:
 
     async def _answer(self, exchange: Exchange, target: bytes) -> None:
         """The way itself."""
-        secrets = self._live.secrets
-        caller = admit(exchange, secrets)
+        caller = admit(exchange, self._live.secrets)
         exchange.start(Clock.MAX_DURATION)
-        # The transport goes with the settings and secrets of this moment: a reload may come while we read or wait.
-        async with self._live.transport() as transport:
+        # Upstreams, their keys and transports of this moment: a reload may come while we read or wait.
+        every = self._live.destinations
+        async with self._live.transports() as transports:
             exchange.watch_client()
+            if exchange.route.name == "models" and exchange.settings.upstream.provider is not Provider.ANY:
+                await list_models(exchange, every, transports, caller)
+                return
             async with self._body(exchange) as body, self._slot(exchange, caller.name):
                 exchange.start(Clock.MAX_DURATION)
-                head = outgoing(exchange, target, caller, secrets, length=body.length)
-                async with _upstream(exchange, transport, head, body) as answer:
-                    await relay(exchange, answer)
+                way = choose(exchange.settings, every, exchange.route, body.content)
+                exchange.upstream_name = way.destination.name
+                transport = transports.to(way.destination)
+                if exchange.route.name == "count_tokens" and way.translation is not None:
+                    about, question = await self._bodies.count(exchange, body, way.model or "")
+                    body.let_go()
+                    await count_tokens(exchange, way, transport, caller, about, question)
+                    return
+                asked = await self._bodies.fit(exchange, way, body)
+                head = outgoing(exchange, target, caller, way, length=body.length)
+                async with calling(exchange, transport, head, body) as answer:
+                    await _pass_on(exchange, answer, way, asked)
 
     def _body(self, exchange: Exchange) -> AbstractAsyncContextManager[Body]:
         if exchange.route.understood:
@@ -173,58 +184,11 @@ async def _ended(exchange: Exchange) -> Outcome:
     return _verdict(exchange)
 
 
-@asynccontextmanager
-async def _upstream(
-    exchange: Exchange, transport: PooledTransport, head: Outgoing, body: Body
-) -> AsyncIterator[UpstreamResponse]:
-    """The upstream's answer, from its head on; its connection is closed unless the answer is read to its end."""
-    request = UpstreamRequest(
-        exchange.scope["method"],
-        transport.origin,
-        head.headers,
-        body.stream or NO_BODY,
-        head.target,
-    )
-    in_one_write = body.stream is None or isinstance(body.stream, httpx.ByteStream)
-    if in_one_write:
-        exchange.uploaded()
-    answer = await _connected(lambda: transport.handle_async_request(request))
-    if in_one_write:
-        request.stream = NO_BODY
-        body.stream = None
-        body.let_go()
-    exchange.answered(answer.status_code)
-    if answer.status_code < 200:
-        await answer.aclose()
-        raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {answer.status_code}, unasked")
-    try:
-        yield answer
-    finally:
-        await answer.aclose()
-
-
-async def _connected(send: Callable[[], Any]) -> UpstreamResponse:
-    """Send; where no connection could be made, and so nothing can have arrived, once more.
-
-    Errors: UpstreamFailure.
-    """
-    for tries_left in reversed(range(CONNECT_TRIES)):
-        try:
-            answer: UpstreamResponse = await send()
-        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if not tries_left:
-                late = isinstance(error, httpx.ConnectTimeout)
-                raise UpstreamFailure(
-                    "connect_timeout" if late else "connect",
-                    504 if late else 502,
-                    ErrorKind.TIMEOUT if late else ErrorKind.API,
-                    f"cannot connect to the upstream: {error}",
-                ) from error
-            await asyncio.sleep(random.uniform(*CONNECT_PAUSE_SECONDS))  # noqa: S311 - spreads a crowd, hides nothing
-        except httpx.RemoteProtocolError as error:
-            raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: {error}") from error
-        except httpx.TransportError as error:
-            raise UpstreamFailure("reset", 502, ErrorKind.API, f"the upstream broke the connection: {error}") from error
-        else:
-            return answer
-    raise AssertionError  # pragma: no cover - the loop returns or raises
+async def _pass_on(exchange: Exchange, answer: UpstreamResponse, way: Way, asked: Asked | None) -> None:
+    """The answer, verbatim or as its way says."""
+    if way.demoted:
+        await relay_as_one(exchange, answer, way.translation, asked)
+    elif way.translation is not None and asked is not None:
+        await relay_translated(exchange, answer, way.translation, asked)
+    else:
+        await relay(exchange, answer)

@@ -6,7 +6,7 @@ know as one is a failure that the client is told.
 """
 
 import re
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
@@ -18,21 +18,54 @@ from .wire.headers import response_headers
 from .wire.protocol import ErrorKind
 from .wire.sse import Framer
 
+#: The largest answer that is translated or put together in one piece: as large as the largest event (`wire/sse.py`).
+MAX_WHOLE_BYTES = 32 * 1024 * 1024
+
 #: A line that belongs to an event. Comments keep a connection alive; they are no answer.
 NOT_A_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
 
 
+class Passage(Protocol):
+    """What a stream's bytes go through on their way to the client: verbatim (`Framer`), or into another protocol."""
+
+    #: Events of our own may be put behind what has left.
+    insertable: bool
+
+    def feed(self, chunk: bytes, /) -> bytes:
+        """Take what the upstream sent, return what may leave now."""
+
+    def finish(self) -> bytes:
+        """Return what is left at the cleanly framed end of the upstream's body."""
+
+
 async def relay(exchange: Exchange, answer: UpstreamResponse) -> None:
-    """Pass an answer on to its end.
+    """Pass an answer on to its end, verbatim.
 
     Errors: UpstreamFailure when it is cut short.
     """
     headers = response_headers(answer.raw_headers, keep_cookies=exchange.keeps_cookies)
-    kind = answer.header.get(b"content-type", b"")
-    if kind.partition(b";")[0].strip().lower() == b"text/event-stream":
-        await _relay_stream(exchange, answer, headers)
-    else:
+    if not is_stream(answer):
         await _relay_whole(exchange, answer, headers)
+        return
+    headers = [h for h in headers if h[0].lower() != b"content-length"]
+    if is_encoded(answer):
+        # What we cannot read we pass on untouched, and put nothing into.
+        exchange.mark_stream()
+        await exchange.send_head(answer.status_code, headers)
+        await _relay_opaque(exchange, answer)
+        return
+    await relay_stream(exchange, answer, headers, Framer())
+
+
+def is_stream(answer: UpstreamResponse) -> bool:
+    """Whether the upstream answers with a stream of events."""
+    kind = answer.header.get(b"content-type", b"")
+    return kind.partition(b";")[0].strip().lower() == b"text/event-stream"
+
+
+def is_encoded(answer: UpstreamResponse) -> bool:
+    """Whether the answer's bytes are not its content."""
+    return answer.header.get(b"content-encoding", b"identity").lower() != b"identity"
 
 
 async def _relay_whole(exchange: Exchange, answer: UpstreamResponse, headers: Headers) -> None:
@@ -44,22 +77,21 @@ async def _relay_whole(exchange: Exchange, answer: UpstreamResponse, headers: He
     await exchange.send_body(b"", more=False)
 
 
-async def _relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: Headers) -> None:
-    encoded = answer.header.get(b"content-encoding", b"identity").lower() != b"identity"
+async def relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: Headers, passage: Passage) -> None:
+    """Pass a stream on through `passage`; `headers` are the answer's for the client.
+
+    Errors: UpstreamFailure when it is cut short.
+    """
     exchange.mark_stream()
-    await exchange.send_head(answer.status_code, [h for h in headers if h[0].lower() != b"content-length"])
-    if encoded:
-        # What we cannot read we pass on untouched, and put nothing into.
-        await _relay_opaque(exchange, answer)
-        return
-    framer = Framer()
-    account = exchange.account = exchange.route.protocol.account()
+    await exchange.send_head(answer.status_code, headers)
+    limited = exchange.settings.limits.max_output_chars > 0
+    account = exchange.account = exchange.route.protocol.account(count_output=limited)
     exchange.insertable = True
     exchange.start(Clock.FIRST_EVENT)
     exchange.start(Clock.HEARTBEAT)
     over = False
     while chunk := await read_some(exchange, answer):
-        ready = framer.feed(chunk)
+        ready = passage.feed(chunk)
         if ready and not over:
             if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
                 exchange.saw_event()
@@ -68,14 +100,23 @@ async def _relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: H
             if over:
                 # The protocol's end: what still comes is passed on; how the upstream then ends is its own affair.
                 exchange.start(Clock.LINGER)
-        exchange.insertable = framer.insertable and not over
+            if limited:
+                exchange.watch_output(account)
+        exchange.insertable = passage.insertable and not over
         if ready:
             await exchange.send_body(ready)
+    tail = passage.finish()
+    if tail and not over:
+        account.feed(tail)
+        over = account.terminal
     if account.knows_terminal and not over:
-        raise UpstreamFailure(
-            "truncated", 502, ErrorKind.API, "the upstream ended its stream before the stream's own end"
-        )
-    await exchange.send_body(framer.finish(), more=False)
+        raise cut_short()
+    await exchange.send_body(tail, more=False)
+
+
+def cut_short() -> UpstreamFailure:
+    """What is to be said of a stream whose body ended before its protocol did."""
+    return UpstreamFailure("truncated", 502, ErrorKind.API, "the upstream ended its stream before the stream's own end")
 
 
 async def _relay_opaque(exchange: Exchange, answer: UpstreamResponse) -> None:
@@ -83,6 +124,26 @@ async def _relay_opaque(exchange: Exchange, answer: UpstreamResponse) -> None:
         exchange.saw_event()
         await exchange.send_body(chunk)
     await exchange.send_body(b"", more=False)
+
+
+async def read_whole(exchange: Exchange, answer: UpstreamResponse) -> bytes:
+    """The whole body of an answer that we must understand.
+
+    Errors: UpstreamFailure, also for one that is encoded, or larger than `MAX_WHOLE_BYTES`.
+    """
+    if is_encoded(answer):
+        raise UpstreamFailure(
+            "protocol", 502, ErrorKind.API, "the upstream encoded an answer that was asked for without encoding"
+        )
+    chunks, size = [], 0
+    while chunk := await read_some(exchange, answer):
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > MAX_WHOLE_BYTES:
+            raise UpstreamFailure(
+                "protocol", 502, ErrorKind.API, f"the upstream's answer is larger than {MAX_WHOLE_BYTES} bytes"
+            )
+    return b"".join(chunks)
 
 
 async def read_some(exchange: Exchange, answer: UpstreamResponse) -> bytes:

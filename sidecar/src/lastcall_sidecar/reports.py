@@ -38,7 +38,7 @@ class Reports:
             self._metrics.upstream_failed(cause)
         if outcome is Outcome.DROPPED and exchange.stopped is not None:
             self._metrics.dropped(exchange.stopped.value)
-        account = exchange.account
+        account = exchange.account or exchange.accumulated
         fields = {
             "request_id": exchange.request_id,
             "method": exchange.scope["method"],
@@ -46,13 +46,18 @@ class Reports:
             "status": exchange.status,
             "outcome": outcome.value,
             "model": exchange.model,
+            "upstream": exchange.upstream_name or None,
             "stream": exchange.is_stream,
             "seconds": round(asyncio.get_running_loop().time() - exchange.ticket.started, 3),
             "request_bytes": exchange.body_bytes,
             "response_bytes": exchange.sent_bytes,
         }
         if account is not None:
-            fields |= {"output_tokens": account.output_tokens, "stop_reason": account.stop_reason}
+            fields |= {
+                "input_tokens": account.input_tokens,
+                "output_tokens": account.output_tokens,
+                "stop_reason": account.stop_reason,
+            }
         client_id = echoable(exchange.header.get(b"x-request-id", b""))
         if client_id is not None:
             fields["client_request_id"] = client_id

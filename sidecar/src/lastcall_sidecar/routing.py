@@ -1,49 +1,37 @@
 """Which route a request takes: the table of `wire/routes.py`, seen by the mode and provider in force."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
-from .errors import Refusal
 from .settings import Mode, Provider, Settings
 from .wire.anthropic import ANTHROPIC, UNKNOWN
-from .wire.protocol import ErrorKind, Protocol, Route
+from .wire.openai import CHAT
+from .wire.protocol import Protocol, Route
 from .wire.routes import passthrough, route
 
-#: Routes that only a translation could serve on the other vendor's upstream.
-_NEEDS: dict[str, Provider] = {
-    "messages": Provider.ANTHROPIC,
-    "count_tokens": Provider.ANTHROPIC,
-    "batches": Provider.ANTHROPIC,
-    "chat_completions": Provider.OPENAI,
-    "chat_models": Provider.OPENAI,
-}
 
-
-def protocol_of(method: str, path: str) -> Protocol:
+def protocol_of(method: str, path: str, header: Mapping[bytes, bytes]) -> Protocol:
     """What the caller of a path expects an error to look like."""
     known = route(method, path)
-    return ANTHROPIC if known is None else known.protocol
+    return ANTHROPIC if known is None else _spoken(known, header)
 
 
-def resolve(settings: Settings, method: str, path: str) -> Route | None:
-    """The route of a request; None for what is ours to answer.
-
-    Errors: Refusal (501) where the upstream speaks another protocol.
-    """
+def resolve(settings: Settings, method: str, path: str, header: Mapping[bytes, bytes]) -> Route | None:
+    """The route of a request; None for what is ours to answer."""
     known = route(method, path)
     if settings.mode is Mode.INGRESS:
         # Every path is the app's; that a known one generates still matters to the slots.
         return replace(passthrough(path), generation=known is not None and known.generation)
     if known is None:
         return None
-    provider = settings.upstream.provider
-    if provider is Provider.ANY:
+    if settings.upstream.provider is Provider.ANY:
         return replace(known, protocol=UNKNOWN, understood=False)
-    needed = _NEEDS.get(known.name)
-    if needed is not None and needed is not provider:
-        raise Refusal(
-            501,
-            ErrorKind.NOT_IMPLEMENTED,
-            f"this route needs an upstream of provider {needed.value}; this one is {provider.value}, and this version "
-            "does not translate between them",
-        )
-    return known
+    protocol = _spoken(known, header)
+    return known if protocol is known.protocol else replace(known, protocol=protocol)
+
+
+def _spoken(known: Route, header: Mapping[bytes, bytes]) -> Protocol:
+    """Both vendors have `/v1/models`; only Anthropic's clients name a version, or a key in a header of their own."""
+    if known.name == "models" and b"anthropic-version" not in header and b"x-api-key" not in header:
+        return CHAT
+    return known.protocol

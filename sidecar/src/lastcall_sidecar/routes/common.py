@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from quart import Quart, Response
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lastcall_sidecar.ids import new_request_id
 from lastcall_sidecar.wire.anthropic import ANTHROPIC
@@ -22,7 +22,10 @@ def make_app(name: str) -> Quart:
     @app.errorhandler(HTTPException)
     async def failed(error: HTTPException) -> Response:
         status = error.code or 500
-        return problem(status, error.description or error.name)
+        answer = problem(status, error.description or error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # RFC 9110, 15.5.6
+        return answer
 
     return app
 

@@ -230,6 +230,14 @@ class Responses(Chat):
         return ResponsesAccount(count_output=count_output)
 
 
+class Others(Chat):
+    """What OpenAI's clients understand on its other routes, of whose streams nothing is known."""
+
+    def account(self, *, count_output: bool = False) -> Account:  # noqa: ARG002 - the interface's
+        """Return an account that reads nothing."""
+        return Account()
+
+
 def _error(kind: ErrorKind, message: str) -> dict[str, str | None]:
     error_type, code = _TYPES[kind]
     return {"message": message, "type": error_type, "param": None, "code": code}
@@ -237,3 +245,4 @@ def _error(kind: ErrorKind, message: str) -> dict[str, str | None]:
 
 CHAT = Chat()
 RESPONSES = Responses()
+OTHERS = Others()

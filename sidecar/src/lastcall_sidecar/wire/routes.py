@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
-from lastcall_sidecar.wire.openai import CHAT, RESPONSES
+from lastcall_sidecar.wire.openai import CHAT, OTHERS, RESPONSES
 from lastcall_sidecar.wire.protocol import Protocol, Route
 
 __all__ = ["Route", "passthrough", "route"]
@@ -33,6 +33,11 @@ class _Kind:
 _MODELS = _Kind("models", ANTHROPIC, aliased=True)
 _BATCHES = _Kind("batches", ANTHROPIC)
 _PASSTHROUGH = _Kind("passthrough", UNKNOWN)
+_OPENAI = _Kind("openai", OTHERS)
+#: What only OpenAI's API has, without `/v1`; all of it passes through.
+_OPENAI_ONLY = re.compile(
+    r"/(responses|embeddings|(chat/)?completions|moderations|images|audio|fine_tuning|vector_stores|conversations)(/.*)?"
+)
 
 #: By method and path without `/v1`.
 _EXACT: Mapping[tuple[str, str], _Kind] = {
@@ -40,8 +45,9 @@ _EXACT: Mapping[tuple[str, str], _Kind] = {
     ("POST", "/messages/count_tokens"): _Kind("count_tokens", ANTHROPIC, aliased=True, understood=True),
     ("GET", "/models"): _MODELS,
     ("POST", "/chat/completions"): _Kind("chat_completions", CHAT, aliased=True, generation=True, understood=True),
-    ("GET", "/chat/models"): _Kind("chat_models", CHAT, elsewhere="/v1/models"),
+    ("GET", "/chat/models"): _Kind("models", CHAT, elsewhere="/v1/models"),
     ("POST", "/responses"): _Kind("responses", RESPONSES, generation=True),
+    ("POST", "/completions"): _Kind("openai", CHAT),
 }
 
 
@@ -66,7 +72,7 @@ def _by_prefix(method: str, rest: str) -> _Kind:
         return _BATCHES
     if method == "GET" and rest.startswith("/models/"):
         return _MODELS
-    return _PASSTHROUGH
+    return _OPENAI if _OPENAI_ONLY.fullmatch(rest) else _PASSTHROUGH
 
 
 def _route(kind: _Kind, path: str) -> Route:

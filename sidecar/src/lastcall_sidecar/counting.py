@@ -1,0 +1,36 @@
+"""Token counts for Anthropic's clients on an upstream that has no such route: by its tokenizer, or roughly.
+
+Called by `pipeline.py`. The header `x-lastcall-token-count` says which of the two an answer is: `exact` or `rough`.
+"""
+
+from .auth import Caller
+from .calling import ask
+from .destinations import Way
+from .exchange import Exchange
+from .intake import own_request
+from .translating import pass_error, understood
+from .upstream import PooledTransport
+from .wire.messages_on_chat import tokens
+
+MARK = b"x-lastcall-token-count"
+#: How an API says that it has no tokenizer, or none for this.
+NO_TOKENIZER = frozenset({400, 404, 405, 422, 501})
+
+
+async def count_tokens(
+    exchange: Exchange, way: Way, transport: PooledTransport, caller: Caller, about: int, question: bytes
+) -> None:
+    """Answer with the tokens of a request: those that a tokenizer counts of `question`, or `about` so many.
+
+    Errors: UpstreamFailure.
+    """
+    head = own_request(exchange, tokens.TOKENIZE_PATH.encode("ascii"), caller, way.destination, method="POST")
+    answer = await ask(exchange, transport, way.destination, head, question)
+    if answer.status == 200:
+        count, mark = understood(tokens.tokenize_answer, answer.body), b"exact"
+    elif answer.status in NO_TOKENIZER:
+        count, mark = about, b"rough"
+    else:
+        await pass_error(exchange, answer)
+        return
+    await exchange.send_json(200, tokens.counted(count), [(MARK, mark)])

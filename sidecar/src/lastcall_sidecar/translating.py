@@ -1,0 +1,153 @@
+"""Requests and answers on their way between two protocols, and streams that become one answer (demotion).
+
+Called by `pipeline.py` where a request's way says so; the shapes are `wire/`'s. Bodies are rewritten in `bodies.py`.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+from .calling import Answer
+from .core.timers import Clock
+from .errors import UpstreamFailure
+from .exchange import Exchange, Headers
+from .relay import cut_short, is_encoded, is_stream, read_some, read_whole, relay, relay_stream
+from .upstream import UpstreamResponse
+from .wire.accumulate import MessageAccumulator
+from .wire.anthropic import ANTHROPIC
+from .wire.headers import response_headers
+from .wire.protocol import ErrorKind
+from .wire.sse import Decoder, EventTooLargeError
+from .wire.translate import TRANSLATIONS
+from .wire.translation import Asked, StreamTranslator, Translation, TranslationError
+
+#: Of an upstream's answer, what is said anew of ours.
+_ABOUT_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding"})
+#: A beta with which a tool's input keeps what there is of a string that was cut short.
+_CUT_STRINGS = b"fine-grained-tool-streaming"
+_STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+_Given = ParamSpec("_Given")
+_Made = TypeVar("_Made")
+
+
+class Translating:
+    """A stream's passage into the client's protocol: whole events in, whole events out."""
+
+    insertable = True
+
+    def __init__(self, translator: StreamTranslator) -> None:
+        self._decoder = Decoder()
+        self._translator = translator
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take what the upstream sent, return what may leave now.
+
+        Errors: UpstreamFailure.
+        """
+        return understood(self._translated, chunk)
+
+    def _translated(self, chunk: bytes) -> bytes:
+        return b"".join([self._translator.feed(event) for event in self._decoder.feed(chunk)])
+
+    def finish(self) -> bytes:
+        """Return what is left at the end of the upstream's body.
+
+        Errors: UpstreamFailure.
+        """
+        return understood(self._translator.finish)
+
+
+async def relay_translated(
+    exchange: Exchange, answer: UpstreamResponse, translation: Translation, asked: Asked
+) -> None:
+    """Pass an answer on in the client's protocol.
+
+    Errors: UpstreamFailure when it is cut short, or none of the upstream's protocol.
+    """
+    status = answer.status_code
+    headers = _headers(answer)
+    if status >= 400:
+        body = await read_whole(exchange, answer)
+        await exchange.send_json(status, translation.error(status, body, exchange.request_id), headers)
+    elif status >= 300:
+        raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {status}, which leads nowhere")
+    elif not asked.stream:
+        body = await read_whole(exchange, answer)
+        await exchange.send_json(status, understood(translation.answer, body, asked), headers)
+    elif is_stream(answer) and not is_encoded(answer):
+        await relay_stream(exchange, answer, [*_STREAM, *headers], Translating(translation.stream(asked)))
+    else:
+        raise UpstreamFailure(
+            "protocol", 502, ErrorKind.API, "the upstream was asked for a stream and answered with something else"
+        )
+
+
+async def relay_as_one(
+    exchange: Exchange, answer: UpstreamResponse, translation: Translation | None, asked: Asked | None
+) -> None:
+    """Put a stream of Anthropic's together, and pass it on as the one answer that the client asked for.
+
+    Errors: UpstreamFailure when it is cut short, or no such stream.
+    """
+    whole = is_stream(answer) and answer.status_code == 200
+    if not whole and translation is not None and asked is not None:
+        await relay_translated(exchange, answer, translation, asked)
+    elif not whole:
+        await relay(exchange, answer)
+    else:
+        status, body = await _accumulated(exchange, answer)
+        if translation is not None and asked is not None:
+            if status == 200:
+                body = understood(translation.answer, body, asked)
+            else:
+                body = translation.error(status, body, exchange.request_id)
+        await exchange.send_json(status, body, _headers(answer))
+
+
+async def pass_error(exchange: Exchange, answer: Answer) -> None:
+    """Pass on an upstream's refusal of a question of ours, in the caller's protocol."""
+    pair = (exchange.route.protocol.name, answer.destination.provider.value.lower())
+    translation = TRANSLATIONS.get(pair)
+    body = answer.body
+    if translation is not None:
+        body = translation.error(answer.status, body, exchange.request_id)
+    headers = [pair for pair in answer.headers if pair[0].lower() not in _ABOUT_THE_BODY]
+    await exchange.send_json(answer.status, body, headers)
+
+
+async def _accumulated(exchange: Exchange, answer: UpstreamResponse) -> tuple[int, bytes]:
+    """The status and body that a stream comes to: a message, or the error that ended it."""
+    if is_encoded(answer):
+        raise UpstreamFailure("protocol", 502, ErrorKind.API, "the upstream encoded a stream that must be understood")
+    betas = exchange.header.get(b"anthropic-beta", b"")
+    decoder, message = Decoder(), MessageAccumulator(keep_cut_strings=_CUT_STRINGS in betas)
+    account = ANTHROPIC.account(count_output=exchange.settings.limits.max_output_chars > 0)
+    exchange.start(Clock.FIRST_EVENT)
+    while not message.over and (chunk := await read_some(exchange, answer)):
+        account.feed(chunk)
+        exchange.watch_output(account)
+        for event in understood(decoder.feed, chunk):
+            exchange.saw_event()
+            understood(message.feed, event)
+    if not message.over:
+        raise cut_short()
+    exchange.accumulated = account
+    if message.error is not None:
+        begin = b'{"type":"error","error":' + message.error.raw
+        return message.error.status, begin + b',"request_id":"' + exchange.request_id.encode("ascii") + b'"}'
+    return 200, understood(message.message)
+
+
+def _headers(answer: UpstreamResponse) -> Headers:
+    return response_headers(answer.raw_headers, keep_cookies=False, drop=_ABOUT_THE_BODY)
+
+
+def understood(make: Callable[_Given, _Made], *given: _Given.args, **named: _Given.kwargs) -> _Made:
+    """What `make` makes of the upstream's bytes.
+
+    Errors: UpstreamFailure where nothing can be.
+    """
+    try:
+        return make(*given, **named)
+    except (EventTooLargeError, TranslationError) as error:
+        raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: {error}") from error
