@@ -24,11 +24,18 @@ async def scenario() -> dict:
                 await client.request("POST", path, [*HEADERS, *headers], body)
                 return await client.answer()
 
-        paths = ("/", "/health", "/livez", "/v1/models", "/v1/messages/batches")
+        paths = ("/", "/health", "/livez", "/openapi.json", "/docs", "/v1/models", "/v1/messages/batches")
         found += [("get", path, await get(sidecar.url, path)) for path in paths]
         documents = [await get(sidecar.url, path) for path in ("/openapi.json", "/openapi.yaml", "/docs")]
         for body, *headers in ((b"{",), (b" " * 4000,), (question(), ("content-encoding", "gzip"))):
             found.append(("post", "/v1/messages", await ask("/v1/messages", body, *headers)))
+        foreign = ("origin", "https://evil.example")
+        for path in ("/v1/messages", "/v1/chat/completions", "/v1/responses", "/v1/embeddings"):
+            found.append(("post", path, await ask(path, question(), foreign)))
+        for path in ("/v1/responses", "/v1/embeddings"):  # the upstream is Anthropic's
+            found.append(("post", path, await ask(path, question())))
+        found.append(("post", "/v1/chat/completions", await ask("/v1/chat/completions", b"{")))
+        wrong = [await ask(path, b"") for path in ("/health", "/docs")]
         running = asyncio.create_task(call(sidecar.url))
         await asyncio.to_thread(sidecar.wait_for, streams=1)
         found.append(("post", "/v1/messages", await call(sidecar.url, stream=False)))  # busy
@@ -44,12 +51,26 @@ async def scenario() -> dict:
         while (answer := await call(sidecar.url, stream=False)).head.status == 200:
             pass
         found.append(("post", "/v1/messages", answer))
-    return {"answers": found, "documents": documents}
+    return {"answers": found, "documents": documents, "wrong": wrong}
+
+
+async def keyed() -> dict:
+    """The description of a sidecar with keys, and its answer to a request with none of them."""
+    async with gated_sidecar(env={"LASTCALL_AUTH__API_KEYS": "sk-lastcall-0001"}) as (_, sidecar):
+        return {
+            "description": json.loads((await get(sidecar.url, "/openapi.json")).body),
+            "answer": await call(sidecar.url, stream=False),
+        }
 
 
 @pytest.fixture(scope="module")
 def seen():
     return together(scenario)["scenario"]
+
+
+@pytest.fixture(scope="module")
+def with_keys():
+    return together(keyed)["keyed"]
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +112,31 @@ def test_every_kind_of_answer_was_given(seen):
         ("/v1/messages", 415),
         ("/v1/messages", 529),
         ("/v1/messages", 502),
+        ("/v1/messages", 403),
+        ("/v1/chat/completions", 400),
+        ("/v1/chat/completions", 403),
+        ("/v1/responses", 403),
+        ("/v1/responses", 501),
+        ("/v1/embeddings", 501),
     }
+
+
+def test_a_key_is_asked_for_where_keys_are_configured(description, with_keys):
+    assert {} in description["security"]
+    keyed = with_keys["description"]
+    validate(keyed)
+    assert keyed["security"] == [{"key": []}, {"bearer": []}]
+    assert with_keys["answer"].head.status == 401
+    error = keyed["paths"]["/v1/messages"]["post"]["responses"]["401"]["content"]["application/json"]
+    jsonschema.validate(json.loads(with_keys["answer"].body), {**error["schema"], "components": keyed["components"]})
+
+
+def test_another_method_is_told_which_there_are(seen):
+    """RFC 9110, 15.5.6."""
+    for answer in seen["wrong"]:
+        assert answer.head.status == 405
+        assert set(answer.head.get("allow").split(", ")) == {"GET", "HEAD", "OPTIONS"}
+        assert json.loads(answer.body)["type"] == "error"
 
 
 def test_every_answer_is_as_described(seen, description):
@@ -100,7 +145,7 @@ def test_every_answer_is_as_described(seen, description):
         described = responses[str(answer.head.status)]
         media = answer.head.get("content-type").partition(";")[0]
         schema = {**described["content"][media]["schema"], "components": description["components"]}
-        said = answer.body.decode() if media == "text/event-stream" else json.loads(answer.body)
+        said = json.loads(answer.body) if media == "application/json" else answer.body.decode()
         jsonschema.validate(said, schema, format_checker=jsonschema.FormatChecker())
 
 
@@ -112,6 +157,7 @@ def test_a_wrong_answer_would_be_noticed(description):
         "Draining": {"status": "draining", "state": "asleep", "reason": None, "in_flight": 0},
         "Livez": {"status": "ok", "in_flight": -1, "draining": False, "timestamp": "2026-11-22T10:00:00Z"},
         "Error": {"type": "error", "error": {"message": "no type"}},
+        "OpenAIError": {"type": "error", "error": {"type": "api_error", "message": "Anthropic's"}},
     }.items():
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate(wrong, {"$ref": f"#/components/schemas/{name}", **components})
@@ -121,4 +167,8 @@ def test_every_own_route_is_described(seen, description):
     """What `GET /` lists, as far as it is a path of ours."""
     index = next(json.loads(answer.body) for _, path, answer in seen["answers"] if path == "/")
     listed = {entry.rpartition(" ")[2] for entry in index["endpoints"]}
-    assert listed - {"/openapi.json", "/docs"} <= set(description["paths"])
+    assert listed | {"/", "/openapi.yaml"} <= set(description["paths"])
+
+
+def test_yaml_has_no_aliases(seen):
+    assert "&id" not in seen["documents"][1].body.decode()
