@@ -25,7 +25,8 @@ format: ## Format the code
 	@$(RUN) ruff format . && $(RUN) ruff check --fix .
 
 docs: ## Write the generated pages anew
-	@$(RUN) python scripts/generate_docs.py && $(RUN) python scripts/generate_crds.py
+	@$(RUN) python scripts/generate_docs.py && $(RUN) python scripts/generate_translation.py \
+		&& $(RUN) python scripts/generate_crds.py
 
 bench: ## Measure the sidecar beside nginx and no proxy
 	@$(UV) sync --locked --quiet
