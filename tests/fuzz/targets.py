@@ -15,7 +15,8 @@ from lastcall_sidecar.wire.cut_json import MAX_DEPTH, completed
 from lastcall_sidecar.wire.openai import CHAT, RESPONSES
 from lastcall_sidecar.wire.splice import splice
 from lastcall_sidecar.wire.sse import Decoder, Framer
-from lastcall_sidecar.wire.translation import TranslationError
+from lastcall_sidecar.wire.translate import TRANSLATIONS
+from lastcall_sidecar.wire.translation import Asked, Options, TranslationError
 
 Target = Callable[[bytes], None]
 
@@ -107,3 +108,54 @@ def accounts(data: bytes) -> None:
             parts.feed(chunk)
         for name in ("started", "terminal", "error", "stop_reason", "first_content", "input_tokens", "output_tokens"):
             assert getattr(whole, name) == getattr(parts, name), (protocol.name, name)
+
+
+@target
+def requests(data: bytes) -> None:
+    """A body that a scan takes is translated, each way, or refused by name; what comes out is a body again."""
+    try:
+        scan(data)
+    except BodyError:
+        return
+    for translation in TRANSLATIONS.values():
+        try:
+            made = translation.request(data, Options("m", force_stream=data.endswith(b" ")))
+        except BodyError:
+            continue
+        assert scan(made.body).model == "m"
+
+
+@target
+def answers(data: bytes) -> None:
+    """Whatever an upstream answers becomes an answer or an error of the client's, as JSON."""
+    for translation in TRANSLATIONS.values():
+        assert json.loads(translation.error(500, data, "req_1"))["error"]["message"]
+        try:
+            answer = translation.answer(data, Asked("m", stream=False))
+        except TranslationError:
+            continue
+        assert json.loads(answer)
+
+
+@target
+def streams(data: bytes) -> None:
+    """A stream says the same however it is cut, in whole events, and nothing once it is over."""
+    for translation in TRANSLATIONS.values():
+        said = [_said(translation.stream(Asked("m", stream=True)), chunks) for chunks in ([data], chunked(data))]
+        assert said[0] == said[1]
+
+
+def _said(stream, chunks):
+    decoder, told = Decoder(), b""
+    try:
+        for chunk in chunks:
+            for event in decoder.feed(chunk):
+                was_over = stream.over
+                part = stream.feed(event)
+                assert not (was_over and part)
+                told += part
+        told += stream.finish()
+    except TranslationError:
+        return told, "no stream"
+    assert not told or told.endswith(b"\n\n")
+    return told, stream.over
