@@ -313,6 +313,11 @@ def test_a_message_that_is_none_is_refused(message, expected):
     assert str(raised.value).startswith(expected)
 
 
+def test_a_conversation_of_nobody_is_refused():
+    with pytest.raises(BodyError, match="messages: nobody says anything"):
+        turns({"role": "system", "content": []})
+
+
 def test_the_table_of_blocks_tells_what_the_code_does():
     served = {name for name, rule in BLOCKS.items() if rule.handling is not Handling.DROP}
     assert served == {*parts._MAKERS, "tool_use", "tool_result", "compaction"}

@@ -87,6 +87,8 @@ def prompt(body: bytes, model: str) -> dict[str, Any]:
 
 def _prompt(request: _Conversation, model: str) -> dict[str, Any]:
     messages = chat_messages(request.system, request.messages, system_anywhere=models.is_openais(model))
+    if not messages:
+        raise BodyError("messages: nobody says anything")
     tools = functions(request.tools or [])
     return {"model": model, "messages": messages, **({"tools": tools} if tools else {})}
 
