@@ -59,9 +59,10 @@ async def kubectl(*argv: str, within_seconds: float = 120.0, stdin: bytes | None
     return await run(*command, within_seconds=within_seconds, stdin=stdin)
 
 
-async def helm(*argv: str, within_seconds: float = 240.0) -> str:
+async def helm(*argv: str, within_seconds: float = 240.0, stdin: bytes | None = None) -> str:
     """Run helm in the tests' namespace."""
-    return await run("helm", "--kube-context", CONTEXT, "--namespace", NAMESPACE, *argv, within_seconds=within_seconds)
+    command = ("helm", "--kube-context", CONTEXT, "--namespace", NAMESPACE, *argv)
+    return await run(*command, within_seconds=within_seconds, stdin=stdin)
 
 
 async def kill(pod: str, container: str, program: str, *, namespace: str = NAMESPACE) -> None:

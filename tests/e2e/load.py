@@ -142,41 +142,43 @@ class Load:
         """Speak plain HTTP/1.1: one client, one request after the other."""
         await self._pause()
         client: RawClient | None = None
-        while not self._closing.is_set():
-            ask, started, headers = self._ask(), time.monotonic(), {}
-            self.live += 1
-            try:
-                if client is not None and client.ended is not None:
-                    await client.close()  # as every pool does: the server closed it while nothing was under way
+        try:
+            while not self._closing.is_set():
+                ask, started, headers = self._ask(), time.monotonic(), {}
+                self.live += 1
+                try:
+                    if client is not None and client.ended is not None:
+                        await client.close()  # as every pool does: the server closed it while nothing was under way
+                        client = None
+                    if client is None:
+                        client = await RawClient.connect(self.url, timeout_seconds=SILENCE_SECONDS)
+                    sent = [*_HEADERS] if kept else [*_HEADERS, ("connection", "close")]
+                    await client.request("POST", "/v1/messages", sent, ask.body)
+                    answer = await client.answer()
+                    headers = {name.lower(): value for name, value in answer.head.headers}
+                    clean = answer.end is End.COMPLETE and answer.framing != "close"
+                    verdict, detail = judge_body(
+                        answer.head.status, headers, bytes(answer.body), stream=ask.stream, clean=clean
+                    )
+                except (NoAnswerError, OSError) as error:
+                    verdict, detail = Verdict.REFUSED, f"{type(error).__name__}: {error}"
+                except TimeoutError:
+                    verdict, detail = Verdict.DROPPED, f"nothing for {SILENCE_SECONDS:g} s"
+                finally:
+                    self.live -= 1
+                self._note(
+                    ask, started, "raw", kept=kept, verdict=verdict, detail=detail,
+                    request_id=headers.get("x-lastcall-request-id", ""),
+                )  # fmt: skip
+                if client is not None and (
+                    not kept or verdict is not Verdict.WHOLE or headers.get("connection", "").lower() == "close"
+                ):
+                    await client.close()
                     client = None
-                if client is None:
-                    client = await RawClient.connect(self.url, timeout_seconds=SILENCE_SECONDS)
-                sent = [*_HEADERS] if kept else [*_HEADERS, ("connection", "close")]
-                await client.request("POST", "/v1/messages", sent, ask.body)
-                answer = await client.answer()
-                headers = {name.lower(): value for name, value in answer.head.headers}
-                clean = answer.end is End.COMPLETE and answer.framing != "close"
-                verdict, detail = judge_body(
-                    answer.head.status, headers, bytes(answer.body), stream=ask.stream, clean=clean
-                )
-            except (NoAnswerError, OSError) as error:
-                verdict, detail = Verdict.REFUSED, f"{type(error).__name__}: {error}"
-            except TimeoutError:
-                verdict, detail = Verdict.DROPPED, f"nothing for {SILENCE_SECONDS:g} s"
-            finally:
-                self.live -= 1
-            self._note(
-                ask, started, "raw", kept=kept, verdict=verdict, detail=detail,
-                request_id=headers.get("x-lastcall-request-id", ""),
-            )  # fmt: skip
-            if client is not None and (
-                not kept or verdict is not Verdict.WHOLE or headers.get("connection", "").lower() == "close"
-            ):
+                await self._pause()
+        finally:  # also when the load is left: an open socket would be some other test's warning
+            if client is not None:
                 await client.close()
-                client = None
-            await self._pause()
-        if client is not None:
-            await client.close()
 
     async def _sdk(self, *, kept: bool) -> None:
         """Use the vendor's SDK as an application does, with its retries off."""

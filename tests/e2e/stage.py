@@ -236,6 +236,18 @@ class Stage:
         found = (await self.get("events"))["items"]
         return [item.get("message") or item.get("note", "") for item in found if item["reason"] == reason]
 
+    async def decisions(self) -> str:
+        """What the webhook has decided about this namespace's pods, and where it could not: for a failure's message."""
+        log = await kube.kubectl("logs", "--selector=app.kubernetes.io/component=webhook", "--tail=-1")
+        sets = {pod["metadata"]["name"].rpartition("-")[0] for pod in await self.pods()}
+        found = [json.loads(line) for line in log.splitlines() if '"event":"removal.' in line]
+        told = [
+            f"{line['timestamp']} {line['event']} {line['pod']} {line.get('allowed')} {line.get('why')}"
+            for line in found
+            if any(name in str(line.get("pod")) for name in sets)
+        ]
+        return "\n".join(sorted(told))
+
     async def url(self) -> str:
         """The workload's Service from this machine, through a node."""
         service = await self.get("service", "chat")

@@ -183,7 +183,7 @@ async def _killed_in_a_paced_rollout() -> None:
         await stage.apply(stream_proxy(), service(), drain_policy(maxDraining=1))
         await stage.apply(deployment(pod_template(app_container(stage.image)), 3))
         pods = await stage.ready(3)
-        shape = Shape(clients=18, shortest_seconds=4.0, longest_seconds=20.0, plain_share=0.0)
+        shape = Shape(clients=18, shortest_seconds=4.0, longest_seconds=15.0, plain_share=0.0)
         async with stage.departures() as found, Load(await stage.url(), shape) as load:
             await load.saturated()
             await stage.kubectl("rollout", "restart", "deployment/chat")
@@ -212,7 +212,7 @@ async def _first_leaves(found: Departures) -> None:
 
 async def _operator_killed(stage: Stage) -> None:
     """In the middle of an ordered rollout: nothing is dropped, and the order goes on with the next operator."""
-    held = {pod: stage.hold(pod, count, 60) for pod, count in {"chat-0": 5, "chat-1": 0, "chat-2": 2}.items()}
+    held = {pod: stage.hold(pod, count, 45) for pod, count in {"chat-0": 5, "chat-1": 0, "chat-2": 2}.items()}
     await stage.carries({"chat-0": 5, "chat-1": 0, "chat-2": 2})
     async with stage.departures() as found:
         changed = app_container(stage.image, env=[{"name": "REVISION", "value": "2"}])

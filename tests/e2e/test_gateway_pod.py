@@ -109,7 +109,7 @@ async def test_the_api_server_accepts_the_chart_with_everything_turned_on(api: A
 async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_back(
     api: Api, diagnostics: Path, figures: Figures
 ) -> None:
-    shape = Shape(clients=24, shortest_seconds=30.0, longest_seconds=35.0, longest_pause_seconds=0.2, plain_share=0.0)
+    shape = Shape(clients=24, shortest_seconds=20.0, longest_seconds=24.0, longest_pause_seconds=0.2, plain_share=0.0)
     async with watched(api, diagnostics) as books, Load(GATEWAY_URL, shape) as load:
         await load.saturated()
         finishing = asyncio.create_task(load.finish())  # nobody new: only what is under way counts here
@@ -121,7 +121,7 @@ async def test_a_killed_container_takes_only_its_own_streams_along_and_comes_bac
             accounts[:] = [(each["in_flight"], each["pod"], each["pod_uid"]) for each in found if each]
             return sum(in_flight for in_flight, *_ in accounts) == load.live
 
-        # What a client has begun, a pod carries: from here on nothing comes, and for half a minute nothing ends.
+        # What a client has begun, a pod carries: from here on nothing comes, and for 20 s nothing ends.
         await until(all_are_there, 20, "the pods carry what the clients have begun")
         assert load.outcomes == []
         carried, name, uid = max(accounts)

@@ -101,7 +101,7 @@ async def a_drain_as_it_is_is_allowed_at_once_and_drops_nothing(everybody: async
         await load.saturated()
         leaving = await here(stage)
         assert leaving
-        held = [stage.hold(pod, 2, 60) for pod in leaving]
+        held = [stage.hold(pod, 2, 50) for pod in leaving]
         await asyncio.gather(*(pod.under_way() for pod in held))
         evicted = asyncio.create_task(drain(stage))
 
@@ -113,9 +113,8 @@ async def a_drain_as_it_is_is_allowed_at_once_and_drops_nothing(everybody: async
 
         await until(made_before_break, 40, "successors are up before the streams have ended")
         assert [pod.live for pod in held] == [2] * len(leaving)
-        await evicted
+        outcomes, _ = await asyncio.gather(load.finish(), evicted)
         assert broken([verdict for pod in held for verdict in await pod.wait()]) == []
-        outcomes = await load.finish()
         assert load.broken() == [], summary(outcomes)
         assert not await here(stage)
 

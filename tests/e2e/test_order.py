@@ -201,7 +201,8 @@ async def never_more_busy_pods_than_max_draining_leave_at_once() -> None:
         await stage.kubectl("scale", "deployment/chat", "--replicas=2")
         await stage.ready(2, 120)
         assert broken(await busy.finish()) == []
-        assert found.most_at_once(set(pods), busy.idle_since) == 1, found
+        most = found.most_at_once(set(pods), busy.idle_since)
+        assert most == 1, f"{found}\n{busy.idle_since}\n{await stage.decisions()}"
         assert await stage.events("RemovalRefused")
 
 
@@ -228,7 +229,8 @@ async def a_paced_rollout_completes() -> None:
         assert broken(await busy.finish()) == []
         await stage.ready(4)
         assert set(found.order) >= set(pods)
-        assert found.most_at_once(set(pods), busy.idle_since) == 1, found
+        most = found.most_at_once(set(pods), busy.idle_since)
+        assert most == 1, f"{found}\n{busy.idle_since}\n{await stage.decisions()}"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -42,9 +42,9 @@ _DEFINITIONS = {"drainpolicies.lastcall.dev", "streamproxies.lastcall.dev"}
 async def test_after_uninstall_workloads_serve_and_new_pods_start(cluster: None) -> None:
     async with staged("uninstall") as stage:
         try:
+            values = await kube.helm("get", "values", "lastcall", "--output=json")
             await _kept(stage)
-            await asyncio.to_thread(_up)
-            await _not_kept(stage)
+            await _not_kept(stage, values)
         finally:
             await asyncio.to_thread(_up)
 
@@ -80,11 +80,12 @@ async def _kept(stage: Stage) -> None:
     await stage.kubectl("delete", "streamproxies,drainpolicies", "--all", "--timeout=20s")
 
 
-async def _not_kept(stage: Stage) -> None:
+async def _not_kept(stage: Stage, values: str) -> None:
     """With crds.keep=false nothing of Lastcall is left, and nothing hangs in its deletion."""
+    options = ("--set=crds.keep=false", "--set=gateway.enabled=false", "--wait")
+    await kube.helm("install", "lastcall", _CHART, "--values=-", *options, stdin=values.encode())
     await stage.apply(stream_proxy(), drain_policy())
     await stage.says("streamproxy/chat", "Accepted", "True")
-    await kube.helm("upgrade", "lastcall", _CHART, "--reuse-values", "--set=crds.keep=false", "--wait")
     await kube.helm("uninstall", "lastcall", "--wait", "--timeout=150s")
     assert await _left() == []
     assert await _definitions() == set()
