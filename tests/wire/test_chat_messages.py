@@ -151,6 +151,11 @@ CONVERSATIONS = {
         [],
         [("user", HELLO), ("assistant", use("functions_look_0")), ("user", result("functions_look_0", text("seen")))],
     ),
+    "an answer begun, and a blank": (
+        [USER, assistant("It is \r\n")],
+        [],
+        [("user", HELLO), ("assistant", text("It is"))],
+    ),
     "an answer begun": ([USER, assistant("It is")], [], [("user", HELLO), ("assistant", text("It is"))]),
 }
 

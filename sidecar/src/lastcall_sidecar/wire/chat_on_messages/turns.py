@@ -84,6 +84,13 @@ class Conversation:
             raise BodyError("messages: nobody says anything but the system")
         if self.turns[0].role != "user":
             raise BodyError(f"messages.{self.turns[0].index}.role: the first turn must be the user's")
+        self._trim(self.turns[-1])
+
+    def _trim(self, last: Turn) -> None:
+        """An answer that is begun may not end in white space, which the API refuses."""
+        said = last.blocks[-1]
+        if last.role == "assistant" and isinstance(said, dict) and said["type"] == "text":
+            last.blocks[-1] = {**said, "text": said["text"].rstrip()}
 
     def lacks_thinking(self) -> bool:
         """Whether a turn of the assistant's is under way of which the thinking that began it was not sent along.
