@@ -332,8 +332,11 @@ def test_every_digit_of_a_schema_stays(body):
     assert NUMBERS in MESSAGES_ON_CHAT.request(body % NUMBERS, Options(model=MODEL)).body
 
 
+HELLO = b'[{"role":"user","content":"Hello"}]'
+
+
 def test_every_digit_of_a_sampling_parameter_stays():
-    body = b'{"messages":[],"max_tokens":10,"temperature":0.70,"top_p":1.0,"top_k":40}'
+    body = b'{"messages":%s,"max_tokens":10,"temperature":0.70,"top_p":1.0,"top_k":40}' % HELLO
     found = MESSAGES_ON_CHAT.request(body, Options(model=MODEL)).body
     assert found.endswith(b'"max_tokens":10,"temperature":0.70,"top_p":1.0,"top_k":40}')
 
@@ -345,13 +348,15 @@ def test_every_digit_of_a_calls_input_stays():
 
 
 def test_what_the_answer_must_know_of_the_request():
-    body = b'{"model":"claude-x","messages":[],"stream":true}'
+    body = b'{"model":"claude-x","messages":%s,"stream":true}' % HELLO
     assert MESSAGES_ON_CHAT.request(body, Options(model=MODEL)).asked == Asked(model="claude-x", stream=True)
-    assert MESSAGES_ON_CHAT.request(b'{"messages":[]}', Options(model=MODEL)).asked == Asked(model=MODEL, stream=False)
+    assert MESSAGES_ON_CHAT.request(b'{"messages":%s}' % HELLO, Options(model=MODEL)).asked == Asked(
+        model=MODEL, stream=False
+    )
 
 
 def test_a_stream_can_be_asked_for_although_the_client_did_not():
-    found = MESSAGES_ON_CHAT.request(b'{"model":"m","messages":[]}', Options(model=MODEL, force_stream=True))
+    found = MESSAGES_ON_CHAT.request(b'{"model":"m","messages":%s}' % HELLO, Options(model=MODEL, force_stream=True))
     assert found.asked.stream is False
     assert json.loads(found.body)["stream"] is True
     assert json.loads(found.body)["stream_options"] == {"include_usage": True}
