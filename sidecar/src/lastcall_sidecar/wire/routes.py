@@ -34,10 +34,20 @@ _MODELS = _Kind("models", ANTHROPIC, aliased=True)
 _BATCHES = _Kind("batches", ANTHROPIC)
 _PASSTHROUGH = _Kind("passthrough", UNKNOWN)
 _OPENAI = _Kind("openai", OTHERS)
-#: What only OpenAI's API has, without `/v1`; all of it passes through.
-_OPENAI_ONLY = re.compile(
-    r"/(responses|embeddings|(chat/)?completions|moderations|images|audio|fine_tuning|vector_stores|conversations)(/.*)?"
+#: What only OpenAI's API has, without `/v1`, and all that is below; it passes through.
+OPENAI_ONLY = (
+    "responses",
+    "embeddings",
+    "completions",
+    "chat/completions",
+    "moderations",
+    "images",
+    "audio",
+    "fine_tuning",
+    "vector_stores",
+    "conversations",
 )
+_OPENAI_ONLY = re.compile(rf"/({'|'.join(OPENAI_ONLY)})(/.*)?")
 
 #: By method and path without `/v1`.
 _EXACT: Mapping[tuple[str, str], _Kind] = {
