@@ -111,9 +111,12 @@ def test_every_value_has_a_comment_right_above_it() -> None:
     lines = (CHART / "values.yaml").read_text().splitlines()
     keys = [index for index, line in enumerate(lines) if re.match(r" *[A-Za-z]+:", line)]
     uncommented = [lines[index].strip() for index in keys if not lines[index - 1].strip().startswith("#")]
-    process = ["requests:", "cpu: 50m", "memory: 192Mi", "limits:", "memory: 512Mi"]
-    gateway = ["requests:", "cpu: 100m", "memory: 128Mi", "limits:", "memory: 1Gi"]
-    assert uncommented == [*process, *process, *gateway]  # resources tells
+
+    def resources(cpu: str, requested: str, limit: str) -> list[str]:
+        return ["requests:", f"cpu: {cpu}", f"memory: {requested}", "limits:", f"memory: {limit}"]
+
+    operator, webhook = resources("50m", "192Mi", "512Mi"), resources("200m", "192Mi", "512Mi")
+    assert uncommented == [*operator, *webhook, *resources("100m", "128Mi", "1Gi")]  # resources tells
     assert len(keys) > 80
 
 

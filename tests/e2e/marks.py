@@ -20,6 +20,7 @@ ALLOWED = frozenset(
         "original",
         "notes",
         "held-since",
+        "rollout-since",
         "allow-removal",
         "ask-again",
         "deletion-cost-written",

@@ -41,7 +41,7 @@ async def test_a_rolling_restart_under_sixty_live_clients_drops_and_refuses_noth
     assert {(outcome.client, outcome.connection) for outcome in outcomes} == {
         (client, connection) for client in ("raw", "sdk") for connection in ("kept", "fresh")
     }
-    assert len(outcomes) > 150
+    assert len(outcomes) > 2 * Shape().clients  # how many more is the machine's speed
     left = [seen for uid, seen in books.pods.items() if uid in before]
     assert all(seen.counted()["completed"] for seen in left), f"each pod that left had carried streams\n{books}"
     assert all(seen.farewell is not None for seen in left), f"each pod that left said how it went\n{books}"
