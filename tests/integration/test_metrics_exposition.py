@@ -81,7 +81,8 @@ async def scenario() -> dict:
         await second.close()
         for text in ("reset", "truncate", "overloaded"):  # failed, failed, completed
             await call(sidecar.url, text)
-        for path in ("/v1/files", "/v1/anything", "/nowhere", "/livez", "/health", "/"):  # two of them are counted
+        # The first two are counted.
+        for path in ("/v1/messages/batches", "/v1/anything", "/nowhere", "/livez", "/health", "/"):
             await get(sidecar.url, path)
         async with await RawClient.connect(sidecar.url) as client:
             for body in (b"{", b" " * 5000):  # refused
