@@ -186,7 +186,7 @@ class Bodies:
                 made = translation.request(b"".join(body.chunks), options)
                 asked, chunks = made.asked, [made.body]
             else:
-                pair = exchange.route.protocol.name, way.destination.provider.value.lower()
+                pair = exchange.route.protocol.name, way.destination.protocol
                 async with self._child:
                     asked, chunks = await translate_apart(pair, options, body.chunks)
         except BodyError as error:

@@ -41,6 +41,11 @@ class Destination:
     prefix: bytes
     authority: bytes
 
+    @property
+    def protocol(self) -> str:
+        """What it speaks, by the name that `wire/` has for it."""
+        return self.provider.value.lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -89,7 +94,7 @@ def choose(settings: Settings, every: tuple[Destination, ...], route: Route, con
         and not content.stream
         and destination.provider is Provider.ANTHROPIC
     )
-    translation = TRANSLATIONS.get((route.protocol.name, destination.provider.value.lower()))
+    translation = TRANSLATIONS.get((route.protocol.name, destination.protocol))
     if translation is not None and not asked:
         # Some upstreams would answer all the same, each with a model of its choice.
         raise Refusal(400, ErrorKind.INVALID_REQUEST, "model: required")

@@ -97,7 +97,7 @@ def own_request(
     credential of the caller's goes.
     """
     drop = _OF_THE_BODY | caller.key_headers
-    is_foreign = exchange.route.protocol.name != destination.provider.value.lower()
+    is_foreign = exchange.route.protocol.name != destination.protocol
     if destination.api_key is not None or (destination.name and is_foreign and exchange.model is None):
         drop |= _CREDENTIALS
     headers = request_headers(exchange.headers, keep_cookies=False, drop=drop)

@@ -81,7 +81,7 @@ async def _of(
     exchange: Exchange, destination: Destination, transports: Transports, caller: Caller
 ) -> list[models.Entry] | Answer:
     """One upstream's models, or the answer in their place."""
-    target, owner = _PATH, destination.provider.value.lower()
+    target, owner = _PATH, destination.protocol
     found: list[models.Entry] = []
     if destination.provider is Provider.ANTHROPIC:
         target += f"?limit={models.MAX_PAGE}"
@@ -111,7 +111,7 @@ async def _one(
     head = own_request(exchange, target.encode("ascii"), caller, destination, method="GET")
     answer = await ask(exchange, transports.to(destination), destination, head)
     if answer.status == 200:
-        owner = destination.provider.value.lower()
+        owner = destination.protocol
         told = understood(models.entry, answer.body, owner)
         await exchange.send_json(200, to_json({**told, "id": name}))
     elif answer.status in _NO_LIST and name in _names(exchange, every):

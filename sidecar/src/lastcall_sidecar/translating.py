@@ -106,7 +106,7 @@ async def relay_as_one(
 
 async def pass_error(exchange: Exchange, answer: Answer) -> None:
     """Pass on an upstream's refusal of a question of ours, in the caller's protocol."""
-    pair = (exchange.route.protocol.name, answer.destination.provider.value.lower())
+    pair = (exchange.route.protocol.name, answer.destination.protocol)
     translation = TRANSLATIONS.get(pair)
     body = answer.body
     if translation is not None:
