@@ -6,7 +6,7 @@ import pytest
 
 from lastcall_operator.api.names import Reason
 from lastcall_operator.injection import Refusal, Template
-from lastcall_operator.status.proxies import ProxyView, conditions, counts, settled
+from lastcall_operator.status.proxies import ProxyView, conditions, counts, rejections, settled
 from lastcall_operator.status.records import Note, Waiting
 from lastcall_operator.status.services import Bypass
 from tests.status.scenes import NOW, pod, proxy_view, reading
@@ -86,6 +86,22 @@ def test_a_condition(view: ProxyView, kind: str, status: bool, reason: str, word
     found = told(view)[kind]
     assert found[:2] == (status, reason)
     assert words in found[2]
+
+
+@pytest.mark.parametrize(
+    ("errors", "expected"),
+    [
+        ({"b": "no", "a": "no"}, "a, b: no"),
+        ({"a": "no", "b": "never", "c": "no"}, "a, c: no; b: never"),
+        ({"a": "1", "b": "2", "c": "3", "d": "4"}, "a: 1; b: 2; c: 3"),
+        (dict.fromkeys("abcde", "no"), "a, b, c and 2 more: no"),
+    ],
+    ids=["alike", "two-errors", "too-many-errors", "too-many-pods"],
+)
+def test_every_pod_that_refused_is_named_with_its_error(errors: dict[str, str], expected: str) -> None:
+    pods = [pod(name) for name in errors]
+    view = proxy_view(*pods, readings={each.uid: reading(config_error=errors[each.name]) for each in pods})
+    assert rejections(view) == expected
 
 
 def test_counts() -> None:

@@ -17,7 +17,7 @@ from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotOurs
 from lastcall_operator.injection import InjectionDefaults, Refusal, choose_proxy, refusals
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.policies import unreachable
-from lastcall_operator.status.proxies import ProxyView, broken, conditions, counts, settled
+from lastcall_operator.status.proxies import ProxyView, broken, conditions, counts, rejections, settled
 from lastcall_operator.status.readings import Readings
 from lastcall_operator.status.records import Pod
 from lastcall_operator.status.services import Bypass, bypassing, sentence
@@ -196,8 +196,7 @@ class Proxies:
         if view.mistake is not None:
             return [Happened(Reason.CONFIG_REJECTED, view.mistake, warning=True)]
         if view.rejected:
-            name, error = view.rejected[0]
-            return [Happened(Reason.CONFIG_REJECTED, f"{name}: {error}", warning=True)]
+            return [Happened(Reason.CONFIG_REJECTED, rejections(view), warning=True)]
         return [
             Happened(Reason.CONFIG_APPLIED, f"{each.message} ({view.hash})", once=True, identity=view.hash)
             for each in rises

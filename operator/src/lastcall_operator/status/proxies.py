@@ -15,6 +15,8 @@ from .told import Told
 
 #: Characters of a sidecar's own error that a condition repeats.
 _ERROR_CHARS = 300
+#: Different errors that a sentence repeats: sidecars of one configuration mostly refuse it alike.
+_ERRORS_TOLD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +137,8 @@ def _configured(view: ProxyView) -> Told:
     if view.mistake is not None:
         return Told("Configured", False, "NotAccepted", "the newest spec is not in force")
     if view.rejected:
-        name, error = view.rejected[0]
         more = counted(len(view.rejected), "sidecar")
-        return Told("Configured", False, Reason.CONFIG_REJECTED, f"{more} refused it, {name}: {error}")
+        return Told("Configured", False, Reason.CONFIG_REJECTED, f"{more} refused it, {rejections(view)}")
     live = [pod for pod in askable(view.pods) if pod.deleted is None]
     if not live:
         return Told("Configured", True, "NoPods", "no sidecar runs with it yet")
@@ -147,6 +148,14 @@ def _configured(view: ProxyView) -> Told:
         message = f"{len(live) - len(lacking)} of {len(live)} sidecars have it; not yet: {named(lacking)}"
         return Told("Configured", False, "Waiting", message)
     return Told("Configured", True, Reason.CONFIG_APPLIED, f"all of {counted(len(live), 'sidecar')} have it")
+
+
+def rejections(view: ProxyView) -> str:
+    """Which sidecars refused the configuration and why: `a, b: the error`, one part for each error."""
+    by_error: dict[str, list[str]] = {}
+    for name, error in view.rejected:
+        by_error.setdefault(error, []).append(name)
+    return "; ".join(f"{named(names)}: {error}" for error, names in list(by_error.items())[:_ERRORS_TOLD])
 
 
 def refused(view: ProxyView) -> Told | None:
