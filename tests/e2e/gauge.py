@@ -83,20 +83,25 @@ async def _ask(api: Api, seen: Seen) -> None:
     seen.last = account
 
 
+async def _look(api: Api, books: Books) -> None:
+    """Note who is there, who was told to go, and who is gone."""
+    pods = {pod.uid: pod for pod in await api.pods()}
+    for uid, pod in pods.items():
+        seen = books.pods.setdefault(uid, Seen(pod))
+        seen.pod = pod
+        if pod.terminating and seen.leaving is None:
+            seen.leaving = time.monotonic()
+    for uid, seen in books.pods.items():
+        if uid not in pods and seen.gone is None:
+            seen.gone = time.monotonic()
+
+
 async def _watch(api: Api, books: Books) -> None:
     turn = 0
     while True:
         began = time.monotonic()
         if turn % 5 == 0:
-            pods = {pod.uid: pod for pod in await api.pods()}
-            for uid, pod in pods.items():
-                seen = books.pods.setdefault(uid, Seen(pod))
-                seen.pod = pod
-                if pod.terminating and seen.leaving is None:
-                    seen.leaving = time.monotonic()
-            for uid, seen in books.pods.items():
-                if uid not in pods and seen.gone is None:
-                    seen.gone = time.monotonic()
+            await _look(api, books)
         asked = [
             seen for seen in books.pods.values() if seen.gone is None and (seen.leaving is not None or turn % 10 == 0)
         ]
@@ -149,6 +154,8 @@ async def watched(api: Api, folder: Path | None = None) -> AsyncIterator[Books]:
     try:
         yield books
     finally:
+        # The watch may be behind by a question that a pod on its way out never answers.
+        await _look(api, books)
         for task in tasks:
             task.cancel()
         for result in await asyncio.gather(*tasks, return_exceptions=True):
