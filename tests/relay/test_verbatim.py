@@ -5,6 +5,7 @@ import gzip
 import random
 
 import pytest
+from tests.support.kernel import queued_bytes
 from tests.support.raw_client import End
 from tests.support.scripted_upstream import (
     LAST_CHUNK,
@@ -46,6 +47,9 @@ OPEN_ENDED = {
     "nothing": b"",
     "no field at all": b"\r\n\r\n\n\r",
 }
+#: What one stream may hold in the sidecar: 64 KiB read ahead and 64 KiB to be written, each exceeded by one read of
+#: 256 KiB at most.
+HELD_BYTES = 2 * (64 + 256) * 1024
 CUTS = {"whole": 1 << 20, "byte by byte": 1, "seven bytes": 7}
 
 
@@ -302,8 +306,10 @@ async def test_a_client_that_stops_reading_stops_the_upstream_and_goes_on_later(
         while sent != upstream.bytes_sent:
             sent = upstream.bytes_sent
             await asyncio.sleep(0.3)
-        # What the client took before it stopped (more on a busy machine) waits nowhere.
-        assert sent - client.received_bytes < 5_000_000
+        # What the kernel's buffers hold is the kernel's affair, and depends on its settings.
+        ports = {client.local_port, upstream.peer_port}
+        held = upstream.bytes_sent - upstream.unsent_bytes - queued_bytes(ports) - client.received_bytes
+        assert held < HELD_BYTES, "waiting in the sidecar"
         rss = wire.sidecar.rss_bytes()
         client.go_on_reading()
         await client.finish(answer)

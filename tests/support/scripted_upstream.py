@@ -60,6 +60,16 @@ class Connection:
     _writable: asyncio.Event = field(default_factory=asyncio.Event)
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def peer_port(self) -> int:
+        port: int = self.transport.get_extra_info("peername")[1]
+        return port
+
+    @property
+    def unsent_bytes(self) -> int:
+        """How many of the bytes sent the kernel has not taken yet."""
+        return self.transport.get_write_buffer_size()
+
     async def send(self, data: bytes) -> None:
         """Send bytes, waiting for a peer that does not read."""
         await self._writable.wait()
