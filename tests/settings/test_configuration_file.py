@@ -27,26 +27,6 @@ def indented(text: str) -> str:
     return "\n".join(f"    {line}" for line in text.splitlines())
 
 
-@pytest.fixture
-def write(tmp_path):
-    def write_config(text):
-        file = tmp_path / "lastcall.yaml"
-        file.write_text(text)
-        return file
-
-    return write_config
-
-
-@pytest.fixture
-def problems_of(write):
-    def collect(text, environ=None):
-        with pytest.raises(ConfigError) as caught:
-            load(write(text), environ or {})
-        return [str(problem) for problem in caught.value.problems]
-
-    return collect
-
-
 NEVER_HERE = "a secret is never written in this file: name a file in {} or set {}"
 BAD = {
     "not a mapping": ("- a\n", ["the file (line 1): must be a mapping of settings, not a list"]),

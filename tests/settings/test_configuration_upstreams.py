@@ -2,33 +2,13 @@
 
 import pytest
 
-from lastcall_sidecar.settings import ConfigError, Provider, load
+from lastcall_sidecar.settings import Provider, load
 from lastcall_sidecar.settings.schema import MAX_MODELS, MAX_UPSTREAMS
 
 STAR = "`*` may only stand at its end, for the beginning of names"
 TEXTS = "entries, each text of 1 to 512 characters, not"
 NAME = "must be at most 40 lower-case letters, digits and hyphens, none of these at an end"
 ONLY = "must be one of Anthropic, OpenAI, not "
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write_config(text):
-        file = tmp_path / "lastcall.yaml"
-        file.write_text(text)
-        return file
-
-    return write_config
-
-
-@pytest.fixture
-def problems_of(write):
-    def collect(text, environ=None):
-        with pytest.raises(ConfigError) as caught:
-            load(write(text), environ or {})
-        return [str(problem) for problem in caught.value.problems]
-
-    return collect
 
 
 def entry(name="a", models="['a*']", **fields):
