@@ -108,7 +108,7 @@ async def a_scale_down_takes_the_idlest_pod_each_time() -> None:
 async def a_scale_down_by_three_at_once_takes_the_three_idlest() -> None:
     async with workload("scale-by-three", 4, policy={}) as (stage, _):
         loads = await against_kubernetes(stage, [1, 2, 5, 9])
-        held = await load_up(stage, loads, 60)
+        held = await load_up(stage, loads, 45)
         async with stage.departures() as found:
             await stage.kubectl("scale", "deployment/chat", "--replicas=1")
             await left(found, 3)
@@ -169,7 +169,7 @@ async def a_stateful_set_on_delete_is_rolled_by_the_operator_in_the_order_of_loa
         await stage.apply(stream_proxy(), service(), drain_policy("StatefulSet"))
         await stage.apply(stateful_set(pod_template(app_container(stage.image)), 3))
         await stage.ready(3)
-        held = await load_up(stage, {"chat-0": 5, "chat-1": 0, "chat-2": 2}, 60)
+        held = await load_up(stage, {"chat-0": 5, "chat-1": 0, "chat-2": 2}, 45)
         async with stage.departures() as found:
             changed = pod_template(app_container(stage.image, env=[{"name": "REVISION", "value": "2"}]))
             await stage.apply(stateful_set(changed, 3))

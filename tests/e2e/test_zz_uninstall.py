@@ -1,12 +1,10 @@
 """Scenario 10, the other half: after `helm uninstall` workloads serve, new pods start, and nothing is stuck.
 
-The last file of the folder: it takes Lastcall away, and puts it back for whoever runs the tests again. Here, too, is
-told what was seen on pods in the whole run.
+The last file of the folder: it takes Lastcall away; whoever runs the tests or the demo again puts it back. Here, too,
+is told what was seen on pods in the whole run.
 """
 
-import asyncio
 import json
-import subprocess
 
 import pytest
 
@@ -41,12 +39,9 @@ _DEFINITIONS = {"drainpolicies.lastcall.dev", "streamproxies.lastcall.dev"}
 
 async def test_after_uninstall_workloads_serve_and_new_pods_start(cluster: None) -> None:
     async with staged("uninstall") as stage:
-        try:
-            values = await kube.helm("get", "values", "lastcall", "--output=json")
-            await _kept(stage)
-            await _not_kept(stage, values)
-        finally:
-            await asyncio.to_thread(_up)
+        values = await kube.helm("get", "values", "lastcall", "--output=json")
+        await _kept(stage)
+        await _not_kept(stage, values)
 
 
 async def _kept(stage: Stage) -> None:
@@ -94,11 +89,6 @@ async def _not_kept(stage: Stage, values: str) -> None:
         return await stage.kubectl("get", "configmap/lastcall-chat", "--ignore-not-found") == ""
 
     await until(collected, 60, "the StreamProxy's ConfigMap went with it")
-
-
-def _up() -> None:
-    done = subprocess.run([kube.ROOT / "scripts" / "kind-up"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def _left() -> list[str]:
