@@ -213,7 +213,8 @@ others, whose chat templates often refuse that, they become part of the user's t
 | any other | `end_turn` |
 
 - An answer with calls is `tool_use` even if the upstream says `stop`, and one with a `refusal` is `refusal`. `stop`
-  at a string, which vLLM tells, is `stop_sequence`.
+  at a string, which vLLM tells, is `stop_sequence`. `abort` and `error`, with which vLLM and others end an answer that
+  they broke off, are an error, never a good end.
 - `reasoning_content`, or `reasoning`, is a `thinking` block with an empty signature.
 - `usage`: tokens from the cache are in `cache_read_input_tokens`, and not in `input_tokens`; thinking is told where
   the upstream tells it. A stream tells it in `message_delta`, at its end.

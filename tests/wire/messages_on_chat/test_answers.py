@@ -219,3 +219,9 @@ def test_what_is_no_answer_is_told_apart(body):
     with pytest.raises(TranslationError, match="the upstream's answer") as raised:
         MESSAGES_ON_CHAT.answer(body, ASKED)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("finish", ["abort", "error"])
+def test_an_answer_that_was_broken_off_is_none(finish):
+    with pytest.raises(TranslationError, match="broke"):
+        MESSAGES_ON_CHAT.answer(json.dumps(completion(finish, content="Hel")).encode(), ASKED)

@@ -325,6 +325,17 @@ def test_what_is_no_stream_of_chunks_is_told_apart(stream):
     assert not translator.over
 
 
+@pytest.mark.parametrize("finish", ["abort", "error"])
+def test_a_stream_that_was_broken_off_has_no_end(finish):
+    translator = MESSAGES_ON_CHAT.stream(STREAM)
+    hello, broken = Decoder().feed(HELLO + delta(finish, content=""))
+    assert b"message_start" in translator.feed(hello)
+    with pytest.raises(TranslationError, match="broke"):
+        translator.feed(broken)
+    assert translator.finish() == b""
+    assert not translator.over
+
+
 def test_half_a_character_becomes_a_sign_for_it():
     stream = b'data: {"id":"x","choices":[{"delta":{"content":"a\\ud83d \\\\ud83d \\ud83c\\udf89"}}]}\n\n' + DONE
     assert content(stream) == [{"type": "text", "text": "a\ufffd \\ud83d 🎉"}]

@@ -13,7 +13,7 @@ from lastcall_sidecar.wire.translation import Asked, TranslationError
 def translate_answer(body: bytes, asked: Asked) -> bytes:
     """Translate a whole answer: thinking, text and calls, in this order; an empty text if there is nothing.
 
-    Errors: TranslationError, also for an error that came with a good status.
+    Errors: TranslationError, also for an error that came with a good status, and for an answer broken off.
     """
     completion = answered(body, Completion)
     choice = completion.choices[0] if completion.choices else None

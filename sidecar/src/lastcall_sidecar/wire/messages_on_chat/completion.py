@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from lastcall_sidecar.wire.translation import TranslationError
+
 #: By `finish_reason`; anything else is `end_turn`.
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
@@ -19,6 +21,9 @@ STOP_REASONS: Mapping[str, str] = {
     "function_call": "tool_use",
     "content_filter": "refusal",
 }
+
+#: With these vLLM and others end what they broke off, and then say `[DONE]` (vllm-project/vllm#57082).
+_BROKEN_OFF = frozenset({"abort", "error"})
 
 _ID_PREFIX = "chatcmpl-"
 
@@ -97,7 +102,9 @@ class Ending:
         self.refused = False
 
     def take(self, choice: Choice, said: Said) -> None:
-        """Note down what a choice, or a chunk of one, tells."""
+        """Note down what a choice, or a chunk of one, tells. Errors: TranslationError for an answer broken off."""
+        if choice.finish_reason in _BROKEN_OFF:
+            raise TranslationError("the upstream broke its answer off")
         self.finish_reason = choice.finish_reason or self.finish_reason
         self.called = self.called or bool(said.tool_calls)
         self.refused = self.refused or bool(_text(said.refusal))

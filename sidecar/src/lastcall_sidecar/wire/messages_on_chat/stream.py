@@ -34,7 +34,7 @@ class MessageStream(StreamTranslator):
         self._index = 0
 
     def feed(self, event: Event) -> bytes:
-        """Take one chunk. Errors: TranslationError, also for a stream that is over before it began."""
+        """Take one chunk. Errors: TranslationError, also for a stream that is over before it began, or broken off."""
         if self.over:
             return b""
         if event.data.startswith(_DONE):
