@@ -224,8 +224,9 @@ others, whose chat templates often refuse that, they become part of the user's t
 ### Counting tokens
 
 `POST /v1/messages/count_tokens` asks the upstream's tokenizer, at `/tokenize` beside `/v1`, as vLLM has it, for the
-prompt in its own chat template. An upstream that answers {no_tokenizer} there has none: then it is characters / 4,
-rounded up, {image} for a picture and {file} for a file. The header `{mark}` says which it was: `exact` or `rough`.
+prompt in its own chat template. An upstream that answers {no_tokenizer} there, or 200 without a count, has
+none: then it is characters / 4, rounded up, {image} for a picture and {file} for a file. The header
+`{mark}` says which it was: `exact` or `rough`.
 
 ### Claude Code
 

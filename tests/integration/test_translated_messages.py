@@ -6,7 +6,9 @@ import json
 import anthropic
 import pytest
 from tests.support import openai_sdk
+from tests.support.scripted_upstream import json_response, read_request, send
 from tests.support.sdk import WEATHER_TOOL, async_client, http_client, sync_client, told, ways
+from tests.support.stage import PLAIN_QUESTION
 
 MODELS = {"OpenAI": openai_sdk.MODEL, "vLLM": openai_sdk.VLLM_MODEL}
 
@@ -161,6 +163,19 @@ def test_tokens_are_counted_exactly_or_roughly_and_it_says_so(both, api, long):
         raw = client.messages.with_raw_response.count_tokens(**question)
     assert raw.headers["x-lastcall-token-count"] == {"vLLM": "exact", "OpenAI": "rough"}[api]
     assert raw.parse().input_tokens > (1_000_000 if long else 10)
+
+
+@pytest.mark.asyncio(loop_scope="session")
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [("200 OK", b'{"tokens":[]}'), ("200 OK", b'{"error":"Unexpected endpoint"}'), ("404 Not Found", b"<html>")],
+    ids=["llama.cpp", "LM Studio", "none"],
+)
+async def test_a_tokenizer_that_tells_no_count_is_none(openai, status, body):
+    part = openai.part(read_request(), send(json_response(body, status)))
+    answer = await openai.ask(part, PLAIN_QUESTION, path="/v1/messages/count_tokens")
+    assert (answer.head.status, json.loads(answer.body)) == (200, {"input_tokens": 1})
+    assert answer.head.get("x-lastcall-token-count") == "rough"
 
 
 @pytest.mark.parametrize("model", [{}, {"model": ""}, {"model": None}], ids=["none", "empty", "null"])

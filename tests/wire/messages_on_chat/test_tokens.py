@@ -8,7 +8,6 @@ from tests.wire.test_protocols import client
 
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat import tokens
-from lastcall_sidecar.wire.translation import TranslationError
 
 TOOL = {"name": "f", "input_schema": {"type": "object"}}
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
@@ -42,11 +41,12 @@ def test_what_vllm_answers_is_the_clients_answer():
 
 
 @pytest.mark.parametrize(
-    "answer", [b"", b"{}", b'{"count": "7"}', b'{"count": -1}'], ids=["empty", "none", "odd", "negative"]
+    "answer",
+    [b"", b'{"tokens": []}', b'{"count": "7"}', b'{"count": -1}', b"<html>"],
+    ids=["empty", "llama.cpp", "odd", "negative", "HTML"],
 )
 def test_what_is_no_count_is_told_apart(answer):
-    with pytest.raises(TranslationError):
-        tokens.tokenize_answer(answer)
+    assert tokens.tokenize_answer(answer) is None
 
 
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "A" * 9000}}

@@ -10,6 +10,7 @@ import msgspec
 
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
 from lastcall_sidecar.wire.messages_on_chat.request import prompt
+from lastcall_sidecar.wire.translation import TranslationError
 
 #: Where vLLM has it: beside `/v1`.
 TOKENIZE_PATH = "/tokenize"
@@ -29,9 +30,12 @@ def tokenize_request(body: bytes, model: str) -> bytes:
     return msgspec.json.encode(prompt(body, model) | {"add_generation_prompt": True})
 
 
-def tokenize_answer(body: bytes) -> int:
-    """Return the tokens that `/tokenize` counted. Errors: TranslationError."""
-    return answered(body, _Count).count
+def tokenize_answer(body: bytes) -> int | None:
+    """Return the tokens that `/tokenize` counted; None where it is another server's route, or no route at all."""
+    try:
+        return answered(body, _Count).count
+    except TranslationError:
+        return None
 
 
 def estimate(body: bytes, model: str) -> int:
