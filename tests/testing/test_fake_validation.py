@@ -241,6 +241,7 @@ def test_a_bad_request_is_refused_with_a_sentence(request_, status, words):
             GOOD | {"metadata": {"trace": "1"}}, "metadata.trace: Extra inputs", id="metadata of another kind"
         ),
         pytest.param(GOOD | {"metadata": {"user_id": "x" * 257}}, "metadata.user_id", id="user too long"),
+        pytest.param(GOOD | {"metadata": {"user_id": "a@b.example"}}, "an email address", id="user by address"),
         pytest.param(GOOD | {"service_tier": "default"}, "service_tier", id="OpenAI's service tier"),
         pytest.param(GOOD | {"top_k": -1}, "top_k", id="top_k"),
         pytest.param(GOOD | {"system": [{"type": "text", "text": " "}]}, "non-whitespace", id="blank system"),

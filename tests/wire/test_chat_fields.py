@@ -1,6 +1,7 @@
 """Each field of a chat completion's request: translated, dropped or refused, as the table says."""
 
 import typing
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -126,6 +127,9 @@ TRANSLATED = {
     "parallel_tool_calls true": ({"tools": [TOOL], "parallel_tool_calls": True}, {"tools": [TOLD_TOOL]}),
     "safety_identifier": ({"safety_identifier": "s", "user": "u"}, {"metadata": {"user_id": "s"}}),
     "user": ({"user": "u"}, {"metadata": {"user_id": "u"}}),
+    "user of 256 characters": ({"user": "u" * 256}, {"metadata": {"user_id": "u" * 256}}),
+    "a long user": ({"user": "u" * 257}, {"metadata": {"user_id": sha256(b"u" * 257).hexdigest()}}),
+    "a user by address": ({"user": "a@b.example"}, {"metadata": {"user_id": sha256(b"a@b.example").hexdigest()}}),
 }
 
 

@@ -146,11 +146,16 @@ def _options(request: Mapping[str, Any]) -> None:
         raise FakeError(400, "stop_sequences: each stop sequence must contain non-whitespace")
     if request.get("service_tier", "auto") not in {"auto", "standard_only"}:
         raise FakeError(400, "service_tier: Input should be 'auto' or 'standard_only'")
-    metadata = request.get("metadata", {})
+    _metadata(request.get("metadata", {}))
+
+
+def _metadata(metadata: Mapping[str, Any]) -> None:
     nothing_else("metadata", metadata, frozenset({"user_id"}))
     user = metadata.get("user_id") or ""
     if not isinstance(user, str) or len(user) > _MAX_USER_ID_CHARS:
         raise FakeError(400, f"metadata.user_id: String should have at most {_MAX_USER_ID_CHARS} characters")
+    if "@" in user:
+        raise FakeError(400, "metadata.user_id: user_id appears to contain an email address")
 
 
 def _system(system: Any) -> None:

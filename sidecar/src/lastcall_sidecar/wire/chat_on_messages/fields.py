@@ -43,8 +43,10 @@ FIELDS: FieldTable = {
     "tools": FieldRule(_TRANSLATE, "`tools`; only functions, a custom tool is a 400"),
     "tool_choice": FieldRule(_TRANSLATE, "`tool_choice`: `none`, `auto`, `required` (`any`) or a function's name"),
     "parallel_tool_calls": FieldRule(_TRANSLATE, "`tool_choice.disable_parallel_tool_use`"),
-    "safety_identifier": FieldRule(_TRANSLATE, "`metadata.user_id`"),
-    "user": FieldRule(_TRANSLATE, "`metadata.user_id`, unless there is `safety_identifier`"),
+    "safety_identifier": FieldRule(
+        _TRANSLATE, "`metadata.user_id`: its SHA-256 where it has an `@`, which the API refuses, or over 256 characters"
+    ),
+    "user": FieldRule(_TRANSLATE, "likewise, unless there is `safety_identifier`"),
     "metadata": FieldRule(_DROP, "for OpenAI's own storage of answers"),
     "store": FieldRule(_DROP, "for OpenAI's own storage of answers"),
     "prediction": FieldRule(_DROP, "a hint: only the speed depends on it"),

@@ -1,5 +1,6 @@
 """A request for a chat completion becomes one for a message."""
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,8 @@ from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translat
 
 #: OpenAI's range of `temperature`; Anthropic's ends at 1, which is the default of both.
 _HOTTEST = 2.0
+#: What `metadata.user_id` takes; OpenAI's `user` has no limit, and clients put an email address there.
+_MAX_USER_ID_CHARS = 256
 
 
 def translate(body: bytes, options: Options) -> Translated:
@@ -113,7 +116,10 @@ def _stop_sequences(stop: str | list[str] | None) -> dict[str, Any]:
 
 
 def _user(request: Request) -> dict[str, Any]:
+    """Return the user's id; its SHA-256 where the API would refuse it: an address, or one that is too long."""
     user = request.safety_identifier or request.user
+    if user and ("@" in user or len(user) > _MAX_USER_ID_CHARS):
+        user = hashlib.sha256(user.encode()).hexdigest()
     return {"metadata": {"user_id": user}} if user else {}
 
 
