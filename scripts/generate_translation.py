@@ -136,7 +136,8 @@ Anthropic wants the user's turn first, then the assistant's and the user's by tu
 the head of the next turn; OpenAI allows more. Neighbors of one role become one turn, results of tools come first in
 it, system and developer messages go to `system` in their order. A call that is not answered, and an answer to no
 call, is a 400. An empty message is left out. Characters of a `tool_call_id` that the API does not take become `_`, in
-the call and in its result.
+the call and in its result. Arguments of a call that were cut short, as where an answer ended with `length`, are what is
+complete of them; what is no JSON object at all is a 400.
 
 System messages may hold text, the assistant's text and refusals, the user's and tools' all of these:
 

@@ -146,6 +146,15 @@ CONVERSATIONS = {
         [],
         [("user", HELLO), ("assistant", use(given={})), ("user", result("call_1", text("seen")))],
     ),
+    "arguments that were cut short": (
+        [USER, assistant(tool_calls=[call(arguments='{"a": [1.0, 2], "b": {"c": "te')]), tool()],
+        [],
+        [
+            ("user", HELLO),
+            ("assistant", use(given={"a": [1.0, 2], "b": {}})),
+            ("user", result("call_1", text("seen"))),
+        ],
+    ),
     "an id of another vendor's": (
         [USER, assistant(tool_calls=[call("functions.look:0")]), tool("functions.look:0")],
         [],

@@ -1,8 +1,9 @@
 """JSON that was cut short, made whole: a tool's input, when the model ran out of tokens within it.
 
-Called by `blocks.py`. What is whole of the text stays as it is, to the last digit; what the cut went through is left
-out; what is open is closed. The judge is the partial mode of `jiter`, with which Anthropic's SDK reads such an input;
-like it, this ends a list or an object where a comma is missing, too.
+Called by `blocks.py`, and by `chat_on_messages/` for what a client sends back. What is whole of the text stays as it
+is, to the last digit; what the cut went through is left out; what is open is closed. The judge is the partial mode of
+`jiter`, with which Anthropic's SDK reads such an input; like it, this ends a list or an object where a comma is
+missing, too.
 """
 
 import re

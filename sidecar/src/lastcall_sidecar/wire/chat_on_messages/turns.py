@@ -5,6 +5,7 @@ OpenAI has a message for each result, and allows neighbors of one role.
 """
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 
@@ -15,6 +16,7 @@ from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages import content
 from lastcall_sidecar.wire.chat_on_messages.content import Block
 from lastcall_sidecar.wire.chat_on_messages.shapes import Detail, Message, ToolCall, given
+from lastcall_sidecar.wire.cut_json import completed
 
 #: The API's ids of tool calls are of fewer characters than those of some other vendors' models.
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
@@ -149,12 +151,19 @@ def _tool_use(call: ToolCall, where: str) -> Block:
 
 
 def _arguments(json: str, where: str) -> Raw:
-    """Return the object as it was written: no number in it is read."""
+    """Return the object as it was written: no number in it is read. Of one that was cut short, what is complete.
+
+    A call is cut where an answer ran out of tokens, and clients send it back as it was.
+    """
     if not json.strip():
         return _EMPTY_OBJECT
     try:
         msgspec.json.decode(json, type=dict[str, Raw])
     except (msgspec.DecodeError, RecursionError):
+        with suppress(ValueError):
+            whole = completed(json.encode())
+            if whole.startswith(b"{"):
+                return Raw(whole)
         raise BodyError(f"{where}: must be a JSON object") from None
     return Raw(json)
 
