@@ -1,5 +1,7 @@
 """Thinking by model, effort and tool loop; and its signatures, which come back with the assistant's message."""
 
+import time
+
 import pytest
 from tests.wire.chats import USER, translated
 from tests.wire.test_chat_messages import assistant, call, text, tool
@@ -249,3 +251,14 @@ def test_thinking_of_which_nothing_came_is_left_out():
     messages = [USER, assistant(None, reasoning_details=DETAILS), USER]
     asked = asked_of("claude-sonnet-4-6", reasoning_effort="high", messages=messages)
     assert [message["role"] for message in asked["messages"]] == ["user"]
+
+
+def test_pieces_of_thinking_are_put_together_in_linear_time():
+    thinking = "a" * 3_000_000
+    piece = {"type": "reasoning.text", "index": 0, "text": "a" * 300}
+    details = [*[piece] * 10_000, {"type": "reasoning.text", "index": 0, "signature": sign(1, thinking)}]
+    messages = [USER, assistant("Hi.", reasoning_details=details), USER]
+    began = time.process_time()
+    asked = asked_of("claude-sonnet-4-6", reasoning_effort="low", messages=messages)
+    assert time.process_time() - began < 1
+    assert asked["messages"][1]["content"][0]["thinking"] == thinking

@@ -178,17 +178,17 @@ def _thinking(details: list[Detail]) -> list[Block]:
     Pieces with the same `index` are put together: a client may have kept a stream's. What no Anthropic model has
     signed, or is of a type yet unknown, is left out.
     """
-    whole: dict[tuple[str, int], Detail] = {}
+    pieces: dict[tuple[str, int], list[Detail]] = {}
     for place, detail in enumerate(details):
         key = (detail.type, -1 - place if detail.index is None else detail.index)
-        begun = whole.setdefault(key, Detail(detail.type))
-        begun.text = (begun.text or "") + (detail.text or "")
-        begun.signature = (begun.signature or "") + (detail.signature or "")
-        begun.data = (begun.data or "") + (detail.data or "")
+        pieces.setdefault(key, []).append(detail)
     made: list[Block] = []
-    for detail in whole.values():
-        if detail.type == "reasoning.text" and detail.signature:
-            made.append({"type": "thinking", "thinking": detail.text, "signature": detail.signature})
-        elif detail.type == "reasoning.encrypted" and detail.data:
-            made.append({"type": "redacted_thinking", "data": detail.data})
+    for (kind, _), found in pieces.items():
+        signature = "".join(piece.signature or "" for piece in found)
+        data = "".join(piece.data or "" for piece in found)
+        if kind == "reasoning.text" and signature:
+            text = "".join(piece.text or "" for piece in found)
+            made.append({"type": "thinking", "thinking": text, "signature": signature})
+        elif kind == "reasoning.encrypted" and data:
+            made.append({"type": "redacted_thinking", "data": data})
     return made
