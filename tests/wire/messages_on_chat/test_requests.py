@@ -3,13 +3,16 @@
 import hashlib
 import json
 
+import pydantic
 import pytest
+from anthropic import transform_schema
 from anthropic.types.beta.message_create_params import MessageCreateParamsNonStreaming as BetaParams
 from anthropic.types.message_create_params import MessageCreateParamsNonStreaming as Params
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.messages_on_chat.judges import MODEL, request
 
+from lastcall_sidecar.testing.openai import checks
 from lastcall_sidecar.wire.body import BodyError, scan
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
 from lastcall_sidecar.wire.messages_on_chat.fields import FIELDS
@@ -265,6 +268,50 @@ TOOLS = {
 def test_a_tool_is_a_function(more, expected):
     function = {"type": "function", "function": FUNCTION["function"] | expected}
     assert translated(tools=[TOOL | more]) == {"tools": [function]}
+
+
+ONE = {"n": {"type": "number"}}
+CLOSED = {"additionalProperties": False}
+STRICT = {
+    "nothing in it": ({"type": "object", **CLOSED}, True),
+    "all wanted": (SCHEMA, True),
+    "one not wanted": ({**SCHEMA, "required": []}, False),
+    "none wanted": ({"type": "object", "properties": ONE, **CLOSED}, False),
+    "open": ({"type": "object", "properties": ONE, "required": ["n"]}, False),
+    "an open one within": ({**SCHEMA, "$defs": {"a": {"anyOf": [{"type": "object"}]}}}, False),
+    "a closed one within": ({**SCHEMA, "$defs": {"a": {"anyOf": [SCHEMA, {"type": "null"}]}}}, True),
+    "no type": ({"properties": ONE, "required": ["n"]}, False),
+    "odd properties": ({"type": "object", "properties": 7, **CLOSED}, False),
+    "odd names": ({**SCHEMA, "required": [["n"], "n"]}, True),
+    "an odd list of names": ({**SCHEMA, "required": 7}, False),
+    "a number beyond all": ({**SCHEMA, "maximum": float("inf")}, False),
+}
+
+
+@pytest.mark.parametrize(("schema", "strict"), STRICT.values(), ids=STRICT)
+def test_openai_is_held_to_a_schema_of_which_it_takes_that(schema, strict):
+    sent = json.dumps(
+        {
+            "messages": [{"role": "user", "content": "hi"}],
+            "tools": [{"name": "f", "strict": True, "input_schema": schema}],
+            "output_config": {"format": {"type": "json_schema", "schema": schema}},
+        }
+    ).replace("Infinity", "1e999")
+    asked = json.loads(MESSAGES_ON_CHAT.request(sent.encode(), Options("gpt-4.1")).body)
+    described = [asked["tools"][0]["function"], asked["response_format"]["json_schema"]]
+    assert [found["strict"] for found in described] == [strict, strict]
+    if strict:
+        checks.function_schema("tools.0", "f", schema, strict=True)
+
+
+def test_what_the_sdk_makes_of_an_optional_field_is_taken():
+    class Contact(pydantic.BaseModel):
+        name: str
+        email: str | None = None
+
+    asked = request("gpt-4.1", output_config={"format": {"type": "json_schema", "schema": transform_schema(Contact)}})
+    described = asked["response_format"]["json_schema"]
+    checks.answer_schema("response_format", described["name"], described["schema"], strict=described["strict"])
 
 
 def test_a_tool_may_go_without_description():

@@ -11,6 +11,7 @@ import msgspec
 
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat.reading import read
+from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict
 
 #: The search among tools that are not loaded yet: here all of them are there from the beginning.
 _NEEDLESS = "tool_search_tool_"
@@ -70,5 +71,5 @@ def _functions(raw: msgspec.Raw, path: str) -> list[dict[str, Any]]:
     if tool.description is not None:
         function["description"] = tool.description
     if tool.strict is not None:
-        function["strict"] = tool.strict
+        function["strict"] = tool.strict and can_be_strict(tool.input_schema)
     return [{"type": "function", "function": function}]
