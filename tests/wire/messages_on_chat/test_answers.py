@@ -92,6 +92,7 @@ CALLED = {"tool_calls": [call("{}")]}
 STOPS = {
     "stop": ("stop", {}, {}, ("end_turn", None)),
     "length": ("length", {}, {}, ("max_tokens", None)),
+    "model_length": ("model_length", {}, {}, ("max_tokens", None)),
     "tool_calls": ("tool_calls", CALLED, {}, ("tool_use", None)),
     "function_call": ("function_call", CALLED, {}, ("tool_use", None)),
     "content_filter": ("content_filter", {}, {}, ("refusal", None)),

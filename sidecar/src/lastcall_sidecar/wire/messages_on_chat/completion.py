@@ -13,10 +13,11 @@ import msgspec
 
 from lastcall_sidecar.wire.translation import TranslationError
 
-#: By `finish_reason`; anything else is `end_turn`.
+#: By `finish_reason`, OpenAI's and Mistral's (`model_length`: the context is full); anything else is `end_turn`.
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
+    "model_length": "max_tokens",
     "tool_calls": "tool_use",
     "function_call": "tool_use",
     "content_filter": "refusal",
