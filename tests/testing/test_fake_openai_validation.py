@@ -336,6 +336,18 @@ def test_a_good_chat_passes(request_):
             id="array without items",
         ),
         pytest.param(
+            tool(parameters={"type": "object"}),
+            "tools[0].function.parameters",
+            "invalid_function_parameters",
+            id="object without properties",
+        ),
+        pytest.param(
+            formed(SCHEMA | {"properties": {"a": {"type": "string", "pattern": "\\p{L}"}}}),
+            "response_format",
+            None,
+            id="pattern of JavaScript's",
+        ),
+        pytest.param(
             tool(parameters={"type": "object", "properties": {}}, strict=True),
             "tools[0].function.parameters",
             "invalid_function_parameters",

@@ -1,5 +1,6 @@
 """The fields of a request: translated, left out or refused, each as its table says."""
 
+import contextlib
 import hashlib
 import json
 
@@ -273,7 +274,7 @@ def test_a_tool_is_a_function(more, expected):
 ONE = {"n": {"type": "number"}}
 CLOSED = {"additionalProperties": False}
 STRICT = {
-    "nothing in it": ({"type": "object", **CLOSED}, True),
+    "nothing in it": ({"type": "object", "properties": {}, **CLOSED}, True),
     "all wanted": (SCHEMA, True),
     "one not wanted": ({**SCHEMA, "required": []}, False),
     "none wanted": ({"type": "object", "properties": ONE, **CLOSED}, False),
@@ -314,6 +315,45 @@ def test_what_the_sdk_makes_of_an_optional_field_is_taken():
     checks.answer_schema("response_format", described["name"], described["schema"], strict=described["strict"])
 
 
+#: As Claude Code has it for the name of a file.
+JAVASCRIPTS = {"type": "string", "pattern": "^[^\\p{Cc}]{1,200}$", "maxLength": 200}
+PORTABLE = {
+    "JavaScript's": (JAVASCRIPTS, {"type": "string", "maxLength": 200}),
+    "in a list": ({"anyOf": [JAVASCRIPTS]}, {"anyOf": [{"type": "string", "maxLength": 200}]}),
+    "another": ({"type": "string", "pattern": "^\\d+$"}, {"type": "string", "pattern": "^\\d+$"}),
+    "a description": ({"description": "no \\p{Cc}", "pattern": "a"}, {"description": "no \\p{Cc}", "pattern": "a"}),
+    "a property of that name": (
+        {"properties": {"pattern": {"description": "\\p{L}"}}},
+        {"properties": {"pattern": {"description": "\\p{L}"}}},
+    ),
+}
+
+
+@pytest.mark.parametrize(("part", "expected"), PORTABLE.values(), ids=PORTABLE)
+def test_a_pattern_that_only_javascript_reads_is_left_out(part, expected):
+    schema, portable = ({"type": "object", "properties": {"n": it}} for it in (part, expected))
+    asked = request(
+        tools=[{"name": "f", "input_schema": schema}],
+        output_config={"format": {"type": "json_schema", "schema": schema}},
+    )
+    assert asked["tools"][0]["function"]["parameters"] == portable
+    assert asked["response_format"]["json_schema"]["schema"] == portable
+    checks.function_schema("tools.0", "f", portable, strict=False)
+
+
+@pytest.mark.parametrize("depth", range(900, 1000))
+def test_a_schema_that_is_nearly_too_deep_is_served_or_refused(depth):
+    deep = b'{"pattern":"\\\\p{L}","a":' + b"[" * depth + b"]" * depth + b"}"
+    body = b'{"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f","input_schema":%s}]}' % deep
+    with contextlib.suppress(BodyError):
+        MESSAGES_ON_CHAT.request(body, Options("gpt-4.1"))
+
+
+def test_the_schema_of_a_tool_without_arguments_has_properties():
+    [tool] = translated(tools=[{"name": "f", "input_schema": {"type": "object"}}])["tools"]
+    assert tool["function"]["parameters"] == {"type": "object", "properties": {}}
+
+
 def test_a_tool_may_go_without_description():
     [tool] = translated(tools=[{"name": "f", "input_schema": SCHEMA}])["tools"]
     assert tool["function"] == {"name": "f", "parameters": SCHEMA}
@@ -330,6 +370,10 @@ BAD = {
     "a server tool": ({"tools": [TOOL, {"type": "web_search_20250305", "name": "web_search"}]}, "tools.1.type: "),
     "a client tool of the vendor's": ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0.type: "),
     "no schema": ({"tools": [{"name": "f"}]}, "tools.0: object missing required field `input_schema`"),
+    "a schema that is no object": (
+        {"tools": [{"name": "f", "input_schema": 7}]},
+        "tools.0.input_schema: expected `object`",
+    ),
     "no list of tools": ({"tools": 7}, "tools: expected"),
     "a call without tools": ({"tool_choice": {"type": "any"}}, "tool_choice: there are no tools"),
     "a named call without tools": ({"tool_choice": {"type": "tool", "name": "f"}}, "tool_choice: there are no tools"),
@@ -375,8 +419,10 @@ NUMBERS = b'{"a":1.10,"b":-0.0,"c":12345678901234567890123,"d":1E400,"e":[1.0000
     ],
     ids=["a tool's schema", "the output's schema"],
 )
-def test_every_digit_of_a_schema_stays(body):
-    assert NUMBERS in MESSAGES_ON_CHAT.request(body % NUMBERS, Options(model=MODEL)).body
+@pytest.mark.parametrize("pattern", [b"^a$", rb"\\p{Lu}"], ids=["portable", "left out"])
+def test_every_digit_of_a_schema_stays(body, pattern):
+    schema = b'{"properties":{"n":%s},"pattern":"%s"}' % (NUMBERS, pattern)
+    assert NUMBERS in MESSAGES_ON_CHAT.request(body % schema, Options(model=MODEL)).body
 
 
 HELLO = b'[{"role":"user","content":"Hello"}]'

@@ -9,8 +9,9 @@ from tests.wire.test_protocols import client
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat import tokens
 
-TOOL = {"name": "f", "input_schema": {"type": "object"}}
-FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+SCHEMA = {"type": "object", "properties": {}}
+TOOL = {"name": "f", "input_schema": SCHEMA}
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": SCHEMA}}
 
 
 def body(*blocks, **fields):

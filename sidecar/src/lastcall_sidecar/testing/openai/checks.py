@@ -106,7 +106,10 @@ def metadata(value: Any) -> None:
 
 def function_schema(path: str, name: str, schema: Mapping[str, Any], *, strict: bool) -> None:
     """Check the schema of a function's parameters."""
-    _schema(schema, f"Invalid schema for function '{name}': ", path, "invalid_function_parameters", strict=strict)
+    begin, code = f"Invalid schema for function '{name}': ", "invalid_function_parameters"
+    _schema(schema, begin, path, code, strict=strict)
+    if "properties" not in schema:
+        raise FakeError(400, f"{begin}In context=(), object schema missing properties.", param=path, code=code)
 
 
 def answer_schema(path: str, name: str, schema: Mapping[str, Any], *, strict: bool) -> None:
@@ -129,6 +132,8 @@ def _wrong(schema: Mapping[str, Any], *, strict: bool) -> str:
     kind = schema.get("type")
     if kind == "array" and "items" not in schema:
         return "array schema missing items."
+    if "pattern" in schema and not _is_pattern(schema["pattern"]):
+        return f"'{schema['pattern']}' is not a 'regex'."
     if not strict or kind != "object":
         return ""
     if schema.get("additionalProperties") is not False:
@@ -140,6 +145,14 @@ def _wrong(schema: Mapping[str, Any], *, strict: bool) -> str:
             f"Missing '{left_out[0]}'."
         )
     return ""
+
+
+def _is_pattern(pattern: str) -> bool:
+    try:
+        re.compile(pattern)
+    except re.error:
+        return False
+    return True
 
 
 def _within(schema: Any, context: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:

@@ -33,8 +33,8 @@ FIELDS: FieldTable = {
     "stop_sequences": _translate("`stop`"),
     "stream": _translate("`stream`, with `stream_options.include_usage`"),
     "tools": _translate(
-        "functions, `strict` only with a schema of which OpenAI takes that: each object wants all of its properties; "
-        "server tools and toolsets are refused"
+        "functions; patterns with `\\p{…}`, which OpenAI refuses, are left out of a schema, and it is `strict` only if "
+        "each object in it wants all of its properties; server tools and toolsets are refused"
     ),
     "tool_choice": _translate("`tool_choice`, and `parallel_tool_calls` for `disable_parallel_tool_use`"),
     "metadata": _translate("`user` for `user_id`: its SHA-256 where it has more than 64 characters"),
@@ -44,7 +44,7 @@ FIELDS: FieldTable = {
     ),
     "output_config": _translate(
         "`reasoning_effort` for `effort` (`high` for all above it), unless thinking is disabled; `response_format` for "
-        "`format`, `strict` as with tools"
+        "`format`, its schema as with tools"
     ),
     "output_format": _translate("`response_format`, unless `output_config.format` is there"),
     "betas": _drop("the SDK's name for a header, and that is not passed on either"),

@@ -11,7 +11,7 @@ from lastcall_sidecar.wire.messages_on_chat import models
 from lastcall_sidecar.wire.messages_on_chat.conversation import chat_messages
 from lastcall_sidecar.wire.messages_on_chat.fields import FIELDS
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
-from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict
+from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, portable
 from lastcall_sidecar.wire.messages_on_chat.tools import ToolChoice, choice, functions
 from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translated
 
@@ -154,5 +154,6 @@ def _response_format(asked: _Format | None, path: str) -> dict[str, Any] | None:
         raise BodyError(f"{path}.type: must be json_schema")
     if not is_given(asked.schema):
         raise BodyError(f"{path}.schema: required")
-    described = {"name": "output", "schema": asked.schema, "strict": can_be_strict(asked.schema)}
+    schema = portable(asked.schema)
+    described = {"name": "output", "schema": schema, "strict": can_be_strict(schema)}
     return {"type": "json_schema", "json_schema": described}

@@ -11,7 +11,7 @@ import msgspec
 
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat.reading import read
-from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict
+from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, of_arguments
 
 #: The search among tools that are not loaded yet: here all of them are there from the beginning.
 _NEEDLESS = "tool_search_tool_"
@@ -39,7 +39,7 @@ class ToolChoice(msgspec.Struct):
 
 
 def functions(tools: list[msgspec.Raw]) -> list[dict[str, Any]]:
-    """Return the functions, their schemas as they came. Errors: BodyError for a tool that the upstream cannot have."""
+    """Return the functions. Errors: BodyError for a tool that the upstream cannot have."""
     return [function for index, raw in enumerate(tools) for function in _functions(raw, f"tools.{index}")]
 
 
@@ -67,9 +67,10 @@ def _functions(raw: msgspec.Raw, path: str) -> list[dict[str, Any]]:
     if kind != "custom":
         raise BodyError(f"{path}.type: the upstream takes tools of type custom only")
     tool = read(raw, _Tool, path)
-    function: dict[str, Any] = {"name": tool.name, "parameters": tool.input_schema}
+    parameters = of_arguments(tool.input_schema, f"{path}.input_schema")
+    function: dict[str, Any] = {"name": tool.name, "parameters": parameters}
     if tool.description is not None:
         function["description"] = tool.description
     if tool.strict is not None:
-        function["strict"] = tool.strict and can_be_strict(tool.input_schema)
+        function["strict"] = tool.strict and can_be_strict(parameters)
     return [{"type": "function", "function": function}]
