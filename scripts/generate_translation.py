@@ -139,7 +139,8 @@ call, is a 400. An empty message is left out. Characters of a `tool_call_id` tha
 the call and in its result. Arguments of a call that were cut short, as where an answer ended with `length`, are what is
 complete of them; what is no JSON object at all is a 400.
 
-System messages may hold text, the assistant's text and refusals, the user's and tools' all of these:
+System messages may hold text; the assistant's text, refusals and `tool_use`; the user's text and all the others, and
+tools' likewise, but for `tool_result`:
 
 {parts}
 

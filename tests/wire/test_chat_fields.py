@@ -99,6 +99,8 @@ TRANSLATED = {
         {"tools": [TOOL], "tool_choice": "auto"},
         {"tools": [TOLD_TOOL], "tool_choice": {"type": "auto"}},
     ),
+    "tools of Anthropic's own": ({"tools": [TOLD_TOOL]}, {"tools": [TOLD_TOOL]}),
+    "tools of Anthropic's own, with a type": ({"tools": [{**TOLD_TOOL, "type": "custom"}]}, {"tools": [TOLD_TOOL]}),
     "tool_choice none": (
         {"tools": [TOOL], "tool_choice": "none"},
         {"tools": [TOLD_TOOL], "tool_choice": {"type": "none"}},

@@ -160,6 +160,24 @@ CONVERSATIONS = {
         [],
         [("user", HELLO), ("assistant", use("functions_look_0")), ("user", result("functions_look_0", text("seen")))],
     ),
+    "calls and results of Anthropic's own": (
+        [
+            USER,
+            assistant([text("I look."), use("a"), use("b")]),
+            {"role": "user", "content": [HELLO, result("a", text("1")), {**result("b", text("2")), "is_error": True}]},
+        ],
+        [],
+        [
+            ("user", HELLO),
+            ("assistant", text("I look."), use("a"), use("b")),
+            ("user", result("a", text("1")), {**result("b", text("2")), "is_error": True}, HELLO),
+        ],
+    ),
+    "a call of Anthropic's own, answered by a tool": (
+        [USER, assistant([use("a:1")]), tool("a:1")],
+        [],
+        [("user", HELLO), ("assistant", use("a_1")), ("user", result("a_1", text("seen")))],
+    ),
     "an answer begun, and a blank": (
         [USER, assistant("It is \r\n")],
         [],
@@ -334,6 +352,22 @@ BAD_CONVERSATIONS = {
     "a call with an empty id": (
         [USER, assistant(tool_calls=[call("")])],
         "messages.1.tool_calls.0.id: must not be empty",
+    ),
+    "a call of Anthropic's own that is not answered": (
+        [USER, assistant([use()]), USER],
+        "messages.1.tool_calls: each must be answered by a message of role `tool`",
+    ),
+    "a result of Anthropic's own of no call": (
+        [{"role": "user", "content": [HELLO, result()]}],
+        "messages.0.content.tool_use_id: must be of a call right before, answered once",
+    ),
+    "a call of Anthropic's own by the user": (
+        [{"role": "user", "content": [use()]}],
+        "messages.0.content.0.type: not known, or not in a message of this role",
+    ),
+    "a result within a tool's": (
+        [USER, assistant(tool_calls=[call()]), tool(content=[result()])],
+        "messages.2.content.0.type: not known, or not in a message of this role",
     ),
     "arguments that are no JSON": (
         [USER, assistant(tool_calls=[call(), call("b", arguments="{secret")])],

@@ -1,6 +1,8 @@
 """A message's content: OpenAI's parts become Anthropic's blocks.
 
-Anthropic's own `image` and `document` are taken as they are, and so is `cache_control` on a part.
+Anthropic's own `image` and `document` are taken as they are, and so is `cache_control` on a part. So are `tool_use` and
+`tool_result`, which Cursor sends for Claude's models (router-for-me/CLIProxyAPI#1165): whether each call is answered is
+for `turns.py` to see.
 """
 
 import re
@@ -18,6 +20,9 @@ Block = dict[str, Any] | Raw
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _WEB_URL = re.compile(r"https?://.", re.IGNORECASE)
+
+#: The API's ids of tool calls are of fewer characters than those of some other vendors' models.
+_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 
 #: The block for data of each media type that the API takes in base64.
 _MEDIA: Mapping[str, str] = {
@@ -47,6 +52,11 @@ def blocks(content: str | list[Raw] | None, where: str, kinds: frozenset[str]) -
 def text(said: str) -> list[Block]:
     """One block, or none for a blank text."""
     return [{"type": "text", "text": said}] if said.strip() else []
+
+
+def identity(call: str) -> str:
+    """Return a call's id with the characters that the API takes."""
+    return _NOT_IN_IDS.sub("_", call)
 
 
 def mark(made: list[Block], cache_control: Raw) -> list[Block]:
@@ -89,6 +99,14 @@ def _as_it_is(_part: Part, raw: Raw, _place: str) -> list[Block]:
     return [raw]
 
 
+def _tool_use(part: Part, raw: Raw, place: str) -> list[Block]:
+    return [{**read(raw, dict[str, Raw], place), "type": part.type, "id": identity(part.id)}]
+
+
+def _tool_result(part: Part, raw: Raw, place: str) -> list[Block]:
+    return [{**read(raw, dict[str, Raw], place), "type": part.type, "tool_use_id": identity(part.tool_use_id)}]
+
+
 def _data(url: str, place: str) -> dict[str, Any]:
     begin = _DATA_URL.match(url)
     if not begin:
@@ -112,9 +130,12 @@ _PARTS: Mapping[str, Callable[[Part, Raw, str], list[Block]]] = {
     "file": _file,
     "image": _as_it_is,
     "document": _as_it_is,
+    "tool_use": _tool_use,
+    "tool_result": _tool_result,
 }
 _REFUSED: Mapping[str, str] = {"input_audio": "the Messages API knows no audio"}
 
 SYSTEM = frozenset({"text"})
-ASSISTANT = frozenset({"text", "refusal"})
-USER = frozenset({"text", "image_url", "file", "image", "document"})
+ASSISTANT = frozenset({"text", "refusal", "tool_use"})
+RESULT = frozenset({"text", "image_url", "file", "image", "document"})
+USER = RESULT | {"tool_result"}

@@ -40,7 +40,10 @@ FIELDS: FieldTable = {
     "response_format": FieldRule(
         _TRANSLATE, "`json_schema`: `output_config.format`; `text`: nothing; `json_object`: a 400"
     ),
-    "tools": FieldRule(_TRANSLATE, "`tools`; only functions, a custom tool is a 400"),
+    "tools": FieldRule(
+        _TRANSLATE,
+        "`tools`: functions, and Anthropic's own with an `input_schema`, which Cursor sends; a custom tool is a 400",
+    ),
     "tool_choice": FieldRule(_TRANSLATE, "`tool_choice`: `none`, `auto`, `required` (`any`) or a function's name"),
     "parallel_tool_calls": FieldRule(_TRANSLATE, "`tool_choice.disable_parallel_tool_use`"),
     "safety_identifier": FieldRule(
@@ -82,5 +85,7 @@ PARTS: FieldTable = {
     "file": FieldRule(_TRANSLATE, "a `document` block: a PDF in `file_data`; a `file_id` alone is a 400"),
     "image": FieldRule(_TRANSLATE, "Anthropic's own block, as it is"),
     "document": FieldRule(_TRANSLATE, "Anthropic's own block, as it is"),
+    "tool_use": FieldRule(_TRANSLATE, "Anthropic's own block of the assistant's, as it is; Cursor sends it"),
+    "tool_result": FieldRule(_TRANSLATE, "Anthropic's own block of the user's, as it is; Cursor sends it"),
     "input_audio": FieldRule(_REFUSE, _NO_AUDIO),
 }

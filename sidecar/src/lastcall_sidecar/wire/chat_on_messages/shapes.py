@@ -41,6 +41,9 @@ class Part(msgspec.Struct):
     image_url: ImageUrl | str | None = None
     file: File | None = None
     cache_control: Raw = NULL
+    #: Of Anthropic's own `tool_use` and `tool_result`.
+    id: str = ""
+    tool_use_id: str = ""
 
 
 class CalledFunction(msgspec.Struct):
@@ -93,11 +96,14 @@ class Function(msgspec.Struct):
 
 
 class Tool(msgspec.Struct):
-    """A tool that the model may call."""
+    """A tool that the model may call: OpenAI's, or Anthropic's own."""
 
     type: str = "function"
     function: Function | None = None
     cache_control: Raw = NULL
+    name: str | None = None
+    description: str | None = None
+    input_schema: Raw = NULL
 
 
 class NamedFunction(msgspec.Struct):

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from lastcall_sidecar.wire.body import BodyError
-from lastcall_sidecar.wire.chat_on_messages.shapes import Request, Tool, ToolChoice, given, read
+from lastcall_sidecar.wire.chat_on_messages.shapes import Function, Request, Tool, ToolChoice, given, read
 
 _ANY_OBJECT = Raw(b'{"type":"object"}')
 
@@ -30,7 +30,9 @@ def tools(request: Request) -> dict[str, Any]:
 
 def _tool(tool: Tool, where: str) -> dict[str, Any]:
     function = tool.function
-    if tool.type != "function" or function is None:
+    if function is None and tool.name is not None and given(tool.input_schema):
+        function = Function(tool.name, tool.description, tool.input_schema)
+    elif tool.type != "function" or function is None:
         raise BodyError(f"{where}.type: must be a function's")
     made: dict[str, Any] = {
         "name": function.name,

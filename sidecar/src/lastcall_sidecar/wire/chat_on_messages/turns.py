@@ -4,10 +4,10 @@ Anthropic wants a user's turn first, roles by turns, and each turn of tool calls
 OpenAI has a message for each result, and allows neighbors of one role.
 """
 
-import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
+from typing import Any, TypeGuard
 
 import msgspec
 from msgspec import Raw
@@ -18,8 +18,6 @@ from lastcall_sidecar.wire.chat_on_messages.content import Block
 from lastcall_sidecar.wire.chat_on_messages.shapes import Detail, Message, ToolCall, given
 from lastcall_sidecar.wire.cut_json import completed
 
-#: The API's ids of tool calls are of fewer characters than those of some other vendors' models.
-_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 _EMPTY_OBJECT = Raw(b"{}")
 _THINKING = ("thinking", "redacted_thinking")
 
@@ -35,7 +33,7 @@ class Turn:
 
     def has(self, kind: str) -> bool:
         """Whether there is a block of this type."""
-        return any(isinstance(block, dict) and block["type"] == kind for block in self.blocks)
+        return any(_is_a(block, kind) for block in self.blocks)
 
     def begins_with_thinking(self) -> bool:
         """Whether the model thought before it said this, and the client has sent that along."""
@@ -66,14 +64,19 @@ class Conversation:
                     content.blocks(message.content, where, content.SYSTEM), message.cache_control
                 )
             case "user":
-                self._check_answered()
                 said = content.blocks(message.content, where, content.USER)
+                for block in said:
+                    self._answer(block, f"{where}.content.tool_use_id")
+                self._check_answered()
+                said.sort(key=lambda block: not _is_a(block, "tool_result"))
                 self._add("user", index, content.mark(said, message.cache_control))
             case "assistant":
                 self._check_answered()
                 self._add("assistant", index, self._assistant(index, message))
             case "tool":
-                self._add("user", index, content.mark([self._result(message, where)], message.cache_control))
+                result = _result(message, where)
+                self._answer(result, f"{where}.tool_call_id")
+                self._add("user", index, content.mark([result], message.cache_control))
             case "function":
                 raise BodyError(f"{where}.role: superseded: use `tools`, and a message of role `tool`")
             case _:
@@ -122,23 +125,33 @@ class Conversation:
         if given(message.audio):
             raise BodyError(f"{where}.audio: the Messages API knows no audio")
         said = content.blocks(message.content, where, content.ASSISTANT) + content.text(message.refusal or "")
-        for place, call in enumerate(message.tool_calls or ()):
-            said.append(_tool_use(call, f"{where}.tool_calls.{place}"))
-            self._open.add(call.id)
-            self._caller = index
+        said += [_tool_use(call, f"{where}.tool_calls.{place}") for place, call in enumerate(message.tool_calls or ())]
+        for block in said:
+            if _is_a(block, "tool_use"):
+                self._open.add(block["id"])
+                self._caller = index
         content.mark(said, message.cache_control)
         return _thinking(message.reasoning_details or []) + said if said else []
 
-    def _result(self, message: Message, where: str) -> Block:
-        if message.tool_call_id not in self._open:
-            raise BodyError(f"{where}.tool_call_id: must be of a call right before, answered once")
-        self._open.remove(message.tool_call_id)
-        said = content.blocks(message.content, where, content.USER)
-        return {
-            "type": "tool_result",
-            "tool_use_id": _identity(message.tool_call_id),
-            **({"content": said} if said else {}),
-        }
+    def _answer(self, block: Block, where: str) -> None:
+        """Note that a call is answered, if the block is that; `where` is the place of the call's id."""
+        if _is_a(block, "tool_result"):
+            if block["tool_use_id"] not in self._open:
+                raise BodyError(f"{where}: must be of a call right before, answered once")
+            self._open.remove(block["tool_use_id"])
+
+
+def _is_a(block: Block, kind: str) -> TypeGuard[dict[str, Any]]:
+    return isinstance(block, dict) and block["type"] == kind
+
+
+def _result(message: Message, where: str) -> Block:
+    said = content.blocks(message.content, where, content.RESULT)
+    return {
+        "type": "tool_result",
+        "tool_use_id": content.identity(message.tool_call_id or ""),
+        **({"content": said} if said else {}),
+    }
 
 
 def _tool_use(call: ToolCall, where: str) -> Block:
@@ -147,7 +160,7 @@ def _tool_use(call: ToolCall, where: str) -> Block:
     if not call.id:
         raise BodyError(f"{where}.id: must not be empty")
     arguments = _arguments(call.function.arguments, f"{where}.function.arguments")
-    return {"type": "tool_use", "id": _identity(call.id), "name": call.function.name, "input": arguments}
+    return {"type": "tool_use", "id": content.identity(call.id), "name": call.function.name, "input": arguments}
 
 
 def _arguments(json: str, where: str) -> Raw:
@@ -166,10 +179,6 @@ def _arguments(json: str, where: str) -> Raw:
                 return Raw(whole)
         raise BodyError(f"{where}: must be a JSON object") from None
     return Raw(json)
-
-
-def _identity(call: str) -> str:
-    return _NOT_IN_IDS.sub("_", call)
 
 
 def _thinking(details: list[Detail]) -> list[Block]:
