@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import json
 import random
+import resource
 
 import pytest
 import pytest_asyncio
@@ -24,8 +25,9 @@ from tests.support.scripted_upstream import (
 from tests.support.stage import PLAIN_QUESTION, START, STOP, error_of, on_stage, question
 from tests.support.waiting import soon
 
-from lastcall_sidecar.apart import scan_apart
+from lastcall_sidecar.apart import scan_apart, translate_apart
 from lastcall_sidecar.wire.body import scan
+from lastcall_sidecar.wire.translation import Options
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -342,3 +344,16 @@ async def test_what_the_child_tells_of_a_large_body_is_what_a_scan_tells():
     assert await scan_apart([body[:20], body[20:]]) == scan(body)
     without = b' {"messages":[1]}'
     assert await scan_apart([without]) == scan(without)
+
+
+async def test_half_of_what_a_child_was_to_make_is_no_body():
+    """As where the kernel kills it for its memory while it writes."""
+    turns = [{"role": ("user", "assistant")[number % 2], "content": "a"} for number in range(1001)]
+    body = json.dumps({"messages": turns}).encode()  # which grows when it is translated
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(body), hard))
+    try:
+        with pytest.raises(ChildProcessError):
+            await translate_apart(("openai", "anthropic"), Options("claude-sonnet-4-5"), [body])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

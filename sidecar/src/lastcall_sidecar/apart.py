@@ -26,7 +26,7 @@ PIECE_BYTES = 1024 * 1024
 async def scan_apart(chunks: Sequence[bytes]) -> RequestBody:
     """What a large body's top level says.
 
-    Errors: BodyError, as `scan`; TimeoutError.
+    Errors: BodyError, as `scan`; those of `_run`.
     """
     told, _ = await _run({"do": "scan"}, chunks)
     return msgspec.convert(told, RequestBody)
@@ -37,7 +37,7 @@ async def translate_apart(
 ) -> tuple[Asked, list[bytes]]:
     """A large body in the other protocol; `pair` is the client's and the upstream's, as in `wire/translate.py`.
 
-    Errors: BodyError, as `Translation.request`; TimeoutError.
+    Errors: BodyError, as `Translation.request`; those of `_run`.
     """
     told, made = await _run({"do": "translate", "pair": pair, "options": asdict(options)}, chunks)
     return Asked(**told), made
@@ -46,14 +46,17 @@ async def translate_apart(
 async def count_apart(model: str, chunks: Sequence[bytes]) -> tuple[int, bytes]:
     """About how many tokens a large request has, and the question that a tokenizer is asked about it.
 
-    Errors: BodyError, TimeoutError.
+    Errors: BodyError; those of `_run`.
     """
     told, made = await _run({"do": "count", "model": model}, chunks)
     return told["about"], b"".join(made)
 
 
 async def _run(job: Mapping[str, Any], chunks: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """Have `child.py` do a job with a body; returns what it says, and the bytes that it made."""
+    """Have `child.py` do a job with a body; returns what it says, and the bytes that it made.
+
+    Errors: BodyError, TimeoutError; ChildProcessError where it was killed, or failed: it may have made half of a body.
+    """
     given, made = os.memfd_create("lastcall-body"), os.memfd_create("lastcall-made")
     try:
         for chunk in chunks:
@@ -72,11 +75,13 @@ async def _run(job: Mapping[str, Any], chunks: Sequence[bytes]) -> tuple[dict[st
         )
         try:
             async with asyncio.timeout(CHILD_SECONDS):
-                await child.wait()
+                status = await child.wait()
         except BaseException:
             with suppress(ProcessLookupError):
                 child.kill()
             raise
+        if status:
+            raise ChildProcessError(f"the child that was to {job['do']} a large body ended with status {status}")
         os.lseek(made, 0, os.SEEK_SET)
         return await _read(made)
     finally:
