@@ -63,6 +63,7 @@ CONVERSATIONS = {
         [],
         [("user", HELLO, HELLO), ("assistant", text("a"), text("b")), ("user", HELLO)],
     ),
+    "parts with ids": ([{"role": "user", "content": [text("Hello", id=None, tool_use_id=7)]}], [], [("user", HELLO)]),
     "blank text": (
         [
             {"role": "user", "content": [text(""), HELLO, text("\n ")]},
@@ -360,6 +361,10 @@ BAD_CONVERSATIONS = {
     "a result of Anthropic's own of no call": (
         [{"role": "user", "content": [HELLO, result()]}],
         "messages.0.content.tool_use_id: must be of a call right before, answered once",
+    ),
+    "a result of Anthropic's own without its call": (
+        [{"role": "user", "content": [{"type": "tool_result"}]}],
+        "messages.0.content.0.tool_use_id: expected `str`, got `null`",
     ),
     "a call of Anthropic's own by the user": (
         [{"role": "user", "content": [use()]}],

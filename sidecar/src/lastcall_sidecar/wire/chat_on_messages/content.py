@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Raw
 
 from lastcall_sidecar.wire.body import BodyError
-from lastcall_sidecar.wire.chat_on_messages.shapes import Part, given, read
+from lastcall_sidecar.wire.chat_on_messages.shapes import NULL, Part, given, read
 
 #: An Anthropic content block, or a part of it as it came.
 Block = dict[str, Any] | Raw
@@ -99,12 +99,18 @@ def _as_it_is(_part: Part, raw: Raw, _place: str) -> list[Block]:
     return [raw]
 
 
-def _tool_use(part: Part, raw: Raw, place: str) -> list[Block]:
-    return [{**read(raw, dict[str, Raw], place), "type": part.type, "id": identity(part.id)}]
+def _tool_use(_part: Part, raw: Raw, place: str) -> list[Block]:
+    return [_of_a_call("tool_use", "id", raw, place)]
 
 
-def _tool_result(part: Part, raw: Raw, place: str) -> list[Block]:
-    return [{**read(raw, dict[str, Raw], place), "type": part.type, "tool_use_id": identity(part.tool_use_id)}]
+def _tool_result(_part: Part, raw: Raw, place: str) -> list[Block]:
+    return [_of_a_call("tool_result", "tool_use_id", raw, place)]
+
+
+def _of_a_call(kind: str, key: str, raw: Raw, place: str) -> dict[str, Any]:
+    fields = read(raw, dict[str, Raw], place)
+    call = read(fields.get(key, NULL), str, f"{place}.{key}")
+    return {**fields, "type": kind, key: identity(call)}
 
 
 def _data(url: str, place: str) -> dict[str, Any]:

@@ -41,9 +41,6 @@ class Part(msgspec.Struct):
     image_url: ImageUrl | str | None = None
     file: File | None = None
     cache_control: Raw = NULL
-    #: Of Anthropic's own `tool_use` and `tool_result`.
-    id: str = ""
-    tool_use_id: str = ""
 
 
 class CalledFunction(msgspec.Struct):
