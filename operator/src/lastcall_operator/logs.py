@@ -15,8 +15,10 @@ def set_up(level: str, fmt: str) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="timestamp"),
     ]
+    # The console's default, where rich is installed, shows each frame's variables: tokens and keys.
+    plain = structlog.dev.plain_traceback
     renderer: list[structlog.typing.Processor] = (
-        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+        [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)]
         if as_text
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(_json)]
     )

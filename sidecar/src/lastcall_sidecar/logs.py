@@ -41,7 +41,11 @@ Rendering = tuple[list[structlog.typing.Processor], list[structlog.typing.Proces
 
 def _as_text() -> Rendering:
     """How our lines and the libraries' are made, and who writes ours."""
-    processors: list[structlog.typing.Processor] = [structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty())]
+    # Its default, where rich is installed, shows each frame's variables: bodies and keys.
+    plain = structlog.dev.plain_traceback
+    processors: list[structlog.typing.Processor] = [
+        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
+    ]
     return processors, processors, structlog.WriteLoggerFactory(sys.stdout)
 
 
