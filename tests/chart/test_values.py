@@ -34,6 +34,7 @@ _NEEDS: dict[str, Values] = {
     "gateway.httpRoute": {"gateway.httpRoute.enabled": True, "gateway.httpRoute.parentRefs": [{"name": "a"}]},
     "gateway.networkPolicy": {"gateway.networkPolicy.enabled": True},
     "gateway.upstreamApiKey.key": {"gateway.upstreamApiKey.value": "k"},
+    "gateway.config.upstream.provider": {"gateway.config.upstream.url": "http://a"},
     "gateway.upstreamsApiKeys": {"gateway.config.upstreams": [_UPSTREAM]},
     "gateway.clientApiKeys.key": {"gateway.clientApiKeys.value": "k"},
     "gateway.test.key": {"gateway.test.existingSecret": "s"},
@@ -183,7 +184,9 @@ def _chart(node: dict[str, Any]) -> Any:
 
 
 def test_the_gateway_s_configuration_has_the_sidecar_s_keys_types_and_bounds() -> None:
-    assert _chart(_SCHEMA["properties"]["gateway"]["properties"]["config"]) == _sidecar(_SIDECAR)
+    expected = _sidecar(_SIDECAR)
+    expected["upstream"]["url"] = {"anyOf": [expected["upstream"]["url"], {"type": "null"}]}  # not in the file then
+    assert _chart(_SCHEMA["properties"]["gateway"]["properties"]["config"]) == expected
 
 
 def test_the_gateway_s_defaults_are_the_sidecar_s() -> None:
@@ -191,10 +194,16 @@ def test_the_gateway_s_defaults_are_the_sidecar_s() -> None:
     found = config()
     assert found.pop("generation") == 1
     assert found == {key: value for key, value in defaults.items() if key not in {"generation", "auth"}} | {
-        "upstream": {key: value for key, value in defaults["upstream"].items() if key != "apiKeyFile"}
+        "upstream": {key: value for key, value in defaults["upstream"].items() if key not in {"apiKeyFile", "url"}}
     }
     assert defaults["auth"] == {"apiKeysFile": None}
     assert msgspec.convert(found, Settings) == Settings()
+
+
+def test_another_provider_s_url_is_not_anthropic_s() -> None:
+    """Its key would go there."""
+    assert "url" not in config({"gateway.config.upstream.provider": "OpenAI"})["upstream"]
+    assert config({"gateway.config.upstream.url": "http://vllm"})["upstream"]["url"] == "http://vllm"
 
 
 @pytest.mark.parametrize(
@@ -246,6 +255,31 @@ def test_the_gateway_s_defaults_are_the_sidecar_s() -> None:
             {"gateway.config.upstream.models": {"a": "b"}, "gateway.config.upstream.provider": "Any"},
             "gateway.config: neither upstreams nor upstream.models with upstream.provider Any",
             id="models of a relay",
+        ),
+        pytest.param(
+            {"gateway.config.upstream.provider": "Any"},
+            "gateway.config.upstream.url: required with provider Any.",
+            id="a relay to nowhere",
+        ),
+        pytest.param(
+            {"gateway.config.limits.maxBodyBytes": 268435457},
+            "gateway.config.limits: maxBodyBytes must not be above maxBufferedBytes: one body must fit.",
+            id="a body that nothing holds",
+        ),
+        pytest.param(
+            {"gateway.config.upstream.models": {"a*b": "c"}},
+            "gateway.config.upstream.models: a*b: * may only stand at the end, for the beginning of names.",
+            id="a star within a name",
+        ),
+        pytest.param(
+            {"gateway.config.upstream.models": {"a*": "c*"}},
+            "gateway.config.upstream.models: a*: what is meant must be one model's name, without *.",
+            id="a star for a model",
+        ),
+        pytest.param(
+            {"gateway.config.upstreams": [{**_UPSTREAM, "models": ["qwen*", "a*b"]}]},
+            "gateway.config.upstreams: a*b: * may only stand at the end, for the beginning of names.",
+            id="a star within a model's name",
         ),
         pytest.param(
             {"gateway.upstreamsApiKeys": [{"name": "vllm", "existingSecret": "a"}]},

@@ -58,6 +58,9 @@ admin:
 {{- define "lastcall.gateway.config" -}}
 {{- $config := deepCopy .Values.gateway.config -}}
 {{- $_ := set $config "generation" .Release.Revision -}}
+{{- if not $config.upstream.url -}}
+{{- $_ := unset $config.upstream "url" -}}
+{{- end -}}
 {{- if include "lastcall.gateway.upstreamSecret" . -}}
 {{- $_ := set $config.upstream "apiKeyFile" "/etc/lastcall/upstream/api-key" -}}
 {{- end -}}
@@ -90,9 +93,28 @@ admin:
 {{- fail (printf "gateway.config.upstreams: two have the name %s." .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
+{{- range .models -}}
+{{- if contains "*" (trimSuffix "*" .) -}}
+{{- fail (printf "gateway.config.upstreams: %s: * may only stand at the end, for the beginning of names." .) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $model := $upstream.models -}}
+{{- if contains "*" (trimSuffix "*" $name) -}}
+{{- fail (printf "gateway.config.upstream.models: %s: * may only stand at the end, for the beginning of names." $name) -}}
+{{- end -}}
+{{- if contains "*" $model -}}
+{{- fail (printf "gateway.config.upstream.models: %s: what is meant must be one model's name, without *." $name) -}}
+{{- end -}}
 {{- end -}}
 {{- if and (eq $upstream.provider "Any") (or $names $upstream.models) -}}
 {{- fail "gateway.config: neither upstreams nor upstream.models with upstream.provider Any: a pure relay knows no models." -}}
+{{- end -}}
+{{- if and (eq $upstream.provider "Any") (not $upstream.url) -}}
+{{- fail "gateway.config.upstream.url: required with provider Any." -}}
+{{- end -}}
+{{- if gt (int64 $gateway.config.limits.maxBodyBytes) (int64 $gateway.config.limits.maxBufferedBytes) -}}
+{{- fail "gateway.config.limits: maxBodyBytes must not be above maxBufferedBytes: one body must fit." -}}
 {{- end -}}
 {{- $keys := list -}}
 {{- range $gateway.upstreamsApiKeys -}}
