@@ -60,6 +60,11 @@ def test_metadata_and_the_time_that_a_drain_may_take():
         ({"mode": "Ingress", "appPort": 80, "upstream": {"provider": "OpenAI"}}, "spec.upstream.provider must be Any"),
         ({"upstream": {"provider": "Any"}}, "spec.upstream.url is required with provider Any"),
         ({"upstream": {"url": "http://u:p@x"}}, "spec.upstream.url: Expected `str` matching regex"),
+        ({"upstream": {"url": "http://x:0"}}, "spec.upstream.url: Expected `str` matching regex"),
+        (
+            {"limits": {"maxBodyBytes": 2048, "maxBufferedBytes": 2047}},
+            "spec.limits.maxBodyBytes must not be above spec.limits.maxBufferedBytes (2047): one body must fit",
+        ),
         ({"selector": {"matchLabels": {"a b!": "x"}}}, "spec.selector.matchLabels"),
         ({"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}, "spec.selector.matchExpressions[]"),
         ({"sidecar": {"resources": {"requests": 5}}}, "spec.sidecar.resources.requests: Expected `object`"),

@@ -162,6 +162,32 @@ def test_whatever_a_stream_proxy_may_say_arrives(tmp_path_factory, mode, url, ce
     assert loaded.settings.drain.ceiling_seconds == ceiling
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x:", "http://x:0", "http://x:http", "http://-x", "http://x..y", "http://x.-y", "http://[::1",
+        "http://[x]", "http://::1", "http://zürich", "http://x/ä", "http://x\\y", "http://x/\\", "http://x/\x7f",
+        "http://" + "x" * 64,
+    ],
+)  # fmt: skip
+def test_an_address_that_a_sidecar_refuses_is_refused_before(url):
+    with pytest.raises(SpecError, match=r"spec\.upstream\.url"):
+        proxy("Gateway", upstream={"url": url})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://x",
+        "https://a-b.c_d.e.:65535/",
+        "http://[fe80::1]:8080/a/b",
+        "http://10.0.0.1/!\"$%&'()*+,-.:;<=>@[]^`{|}~",
+    ],
+)
+def test_an_address_that_a_sidecar_takes_may_be_said(tmp_path, url):
+    assert as_loaded(render(proxy("Gateway", upstream={"url": url}), None), tmp_path, {}).settings.upstream.url == url
+
+
 def test_a_running_sidecar_reports_the_hash(tmp_path):
     rendered = render(proxy(), KEY)
     socket = tmp_path / "control.sock"

@@ -41,6 +41,8 @@ _STREAM_PROXY_RULES = (
      "spec.upstream.url is required with provider Any"),
     ("self.mode == 'Egress' || !has(self.drain.egressWait) || self.drain.egressWait == 'None'",
      "spec.drain.egressWait is for mode Egress"),
+    ("self.limits.maxBodyBytes <= self.limits.maxBufferedBytes",
+     "spec.limits.maxBodyBytes must not be above spec.limits.maxBufferedBytes: one body must fit"),
     ("self.mode != 'Ingress' || size(self.upstreams) == 0",
      "spec.upstreams must not be set in mode Ingress: every path is the app's"),
     (("!has(self.upstream.provider) || self.upstream.provider != 'Any' || size(self.upstreams) == 0"),

@@ -79,7 +79,18 @@ ModelName = Annotated[str, Meta(min_length=1, max_length=MAX_MODEL_CHARS, descri
 ModelPattern = Annotated[
     str, Meta(min_length=1, max_length=MAX_MODEL_CHARS, description="A model's name, or the beginning of names and *.")
 ]
-Url = Annotated[str, Meta(max_length=2048, pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$")]
+_LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_PORT = "[1-9][0-9]{0,4}"
+#: Visible ASCII but for `#`, `?` and the backslash.
+_URL_PATH = r"""/[!"$->@-\[\]-~]*"""
+#: As far as a pattern can say it: a sidecar refuses dot segments and misspelled addresses of digits, too.
+Url = Annotated[
+    str,
+    Meta(
+        max_length=2048,
+        pattern=rf"^https?://({_LABEL}([.]{_LABEL})*[.]?|\[[0-9A-Fa-f:.]+\])(:{_PORT})?({_URL_PATH})?$",
+    ),
+]
 
 
 class ApiKeyRef(Part, frozen=True):
@@ -442,6 +453,10 @@ def _check(spec: StreamProxySpec) -> None:
         raise SpecError(f"spec.appPort must be a port from 1 to 65535 or a port's name, not {spec.app_port}")
     if spec.drain.egress_wait is EgressWait.UNTIL_IDLE and spec.mode is not Mode.EGRESS:
         raise SpecError("spec.drain.egressWait is for mode Egress")
+    if spec.limits.max_body_bytes > spec.limits.max_buffered_bytes:
+        most = spec.limits.max_buffered_bytes
+        what = f"must not be above spec.limits.maxBufferedBytes ({most}): one body must fit"
+        raise SpecError(f"spec.limits.maxBodyBytes {what}")
     _check_models(spec)
     _check_upstreams(spec)
 
