@@ -24,7 +24,7 @@ def listed(*told, **fields):
     return json.dumps({"data": told, **fields}).encode()
 
 
-@pytest.mark.parametrize("told", [ANTHROPICS, OPENAIS, {"id": "bare"}], ids=lambda told: told["id"])
+@pytest.mark.parametrize("told", [ANTHROPICS, OPENAIS, {"id": "bare", "price": 0.25}], ids=lambda told: told["id"])
 def test_every_entry_is_one_for_both_sdks(told):
     ((entry,), more) = models.entries(listed(told), "somebody")
     assert more is None
@@ -67,8 +67,24 @@ def test_the_next_page_is_known():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[" * 200_000, b"[]", b"{}", b'{"data": {}}', listed(1), listed({"id": 1}), listed({"name": "x"})],
-    ids=["nothing", "cut", "deep", "a list", "no data", "data is none", "a number", "a bad id", "no id"],
+    [
+        *(
+            b"",
+            b"{",
+            b"[" * 200_000,
+            b"[]",
+            b"{}",
+            b'{"data": {}}',
+            listed(1),
+            listed({"id": 1}),
+            listed({"name": "x"}),
+        ),
+        *(b'{"data": [], "x": NaN}', b'{"data": [], "x": -Infinity}', b'{"data": [], "x": 1e400}'),
+    ],
+    ids=[
+        *("nothing", "cut", "deep", "a list", "no data", "data is none", "a number", "a bad id", "no id"),
+        *("no JSON", "no JSON either", "a number that nobody can write again"),
+    ],
 )
 def test_what_is_no_list_is_said_to_be_none(body):
     with pytest.raises(TranslationError):

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl, quote, unquote
 
 from .auth import Caller
 from .calling import Answer, ask
+from .core.timers import Clock
 from .destinations import Destination, by_model
 from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange
@@ -38,7 +39,8 @@ async def list_models(
 
     Errors: Refusal, UpstreamFailure.
     """
-    rest = exchange.route.upstream_path.removeprefix(_PATH).strip("/")
+    # What stands behind the second part, however the first two are spelled.
+    rest = "".join(exchange.route.upstream_path.split("/", 3)[3:]).strip("/")
     if rest:
         await _one(exchange, every, transports, caller, rest)
     else:
@@ -48,15 +50,17 @@ async def list_models(
 async def _list(exchange: Exchange, every: tuple[Destination, ...], transports: Transports, caller: Caller) -> None:
     lists: list[list[models.Entry]] = []
     failures: list[Answer | UpstreamFailure] = []
+    # Below the clocks that would end all of the request.
+    seconds = min(LIST_SECONDS, *(exchange.timers.limit(clock) * 0.9 for clock in (Clock.RESPONSE_HEADER, Clock.STALL)))
     for destination in every:
         try:
-            async with asyncio.timeout(LIST_SECONDS if len(every) > 1 else None):
+            async with asyncio.timeout(seconds if len(every) > 1 else None):
                 found = await _of(exchange, destination, transports, caller)
         except UpstreamFailure as failure:
             failures.append(failure)
             continue
         except TimeoutError:
-            late = f"the upstream {destination.name} sent no list of its models within {LIST_SECONDS:.0f} s"
+            late = f"the upstream {destination.name} sent no list of its models within {seconds:.1f} s"
             failures.append(UpstreamFailure("list_timeout", 504, ErrorKind.TIMEOUT, late))
             continue
         if isinstance(found, list):
@@ -81,11 +85,12 @@ async def _of(
     exchange: Exchange, destination: Destination, transports: Transports, caller: Caller
 ) -> list[models.Entry] | Answer:
     """One upstream's models, or the answer in their place."""
-    target, owner = _PATH, destination.protocol
+    owner = destination.protocol
     found: list[models.Entry] = []
+    page, after = _PATH, f"{_PATH}?after="
     if destination.provider is Provider.ANTHROPIC:
-        target += f"?limit={models.MAX_PAGE}"
-    page = target
+        page = f"{_PATH}?limit={models.MAX_PAGE}"
+        after = f"{page}&after_id="
     for _ in range(MAX_PAGES):
         head = own_request(exchange, page.encode("ascii"), caller, destination, method="GET")
         answer = await ask(exchange, transports.to(destination), destination, head)
@@ -97,7 +102,7 @@ async def _of(
         found += [one for one in some if not destination.patterns or fits(destination.patterns, one["id"])]
         if more is None:
             break
-        page = f"{target}&after_id={quote(more, safe='')}"
+        page = after + quote(more, safe="", errors="replace")
     return found
 
 

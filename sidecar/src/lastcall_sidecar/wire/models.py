@@ -5,6 +5,7 @@ says of a model stays. https://docs.claude.com/en/api/models-list, https://platf
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -97,12 +98,20 @@ def _place(ids: Sequence[str], wanted: str, name: str) -> int:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
+        found = json.loads(body, parse_constant=_finite, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise TranslationError("the upstream's answer about models is not valid JSON") from error
     if not isinstance(found, dict):
         raise TranslationError("the upstream's answer about models is no JSON object")
     return found
+
+
+def _finite(text: str) -> float:
+    """Read a number. What is none to JSON could not be written again."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _entry(told: Any, owner: str) -> Entry:

@@ -1,0 +1,81 @@
+"""`GET /v1/models` in front of upstreams whose lists come in pages, are odd, or are none."""
+
+import json
+
+import httpx
+import pytest
+from tests.support.running import running
+from tests.support.scripted_upstream import ScriptedUpstream, hang, json_response, read_request, send, steps
+from tests.support.sidecar_process import SidecarProcess
+
+
+def answering(*bodies):
+    """One connection's answers, one after the other."""
+    return steps(*(part for body in bodies for part in (read_request(), send(json_response(body)))), hang())
+
+
+def listed(*ids, **fields):
+    return json.dumps({"data": [{"id": one} for one in ids], **fields}).encode()
+
+
+async def told(settings, path="/v1/models"):
+    """A sidecar's answer to a client without a key."""
+    async with (
+        running(SidecarProcess({"drain": {"settleSeconds": 0}, **settings})) as sidecar,
+        httpx.AsyncClient(base_url=sidecar.url, trust_env=False, timeout=20) as client,
+    ):
+        return await client.get(path)
+
+
+async def asked(upstream, settings, path="/v1/models"):
+    """The same, and the targets that the upstream was asked for."""
+    answer = await told({"upstream": {"url": upstream.url, **settings}}, path)
+    return answer, [request.target for one in upstream.connections for request in one.requests]
+
+
+@pytest.mark.parametrize(
+    ("provider", "first", "second"),
+    [
+        pytest.param("Anthropic", "/v1/models?limit=1000", "/v1/models?limit=1000&after_id=a%2F1", id="Anthropic"),
+        pytest.param("OpenAI", "/v1/models", "/v1/models?after=a%2F1", id="OpenAI"),
+    ],
+)
+async def test_the_next_page_is_asked_for_as_the_vendor_has_it(provider, first, second):
+    pages = listed("a/1", has_more=True, last_id="a/1"), listed("b", has_more=False, last_id="b")
+    async with ScriptedUpstream(answering(*pages)) as upstream:
+        answer, targets = await asked(upstream, {"provider": provider})
+    assert [one["id"] for one in answer.json()["data"]] == ["a/1", "b"]
+    assert targets == [first, second]
+
+
+async def test_half_a_character_at_the_end_of_a_page_does_no_harm():
+    pages = listed("a", has_more=True, last_id="\ud83d"), listed("b")
+    async with ScriptedUpstream(answering(*pages)) as upstream:
+        answer, targets = await asked(upstream, {})
+    assert [one["id"] for one in answer.json()["data"]] == ["a", "b"]
+    assert targets[1] == "/v1/models?limit=1000&after_id=%3F"
+
+
+@pytest.mark.parametrize("path", ["/v1/%6Dodels", "/%76%31/models/", "/m%6Fdels"])
+async def test_another_spelling_is_the_list_as_well(path):
+    async with ScriptedUpstream(answering(listed("a"))) as upstream:
+        answer, targets = await asked(upstream, {}, path)
+    assert [one["id"] for one in answer.json()["data"]] == ["a"]
+    assert targets == ["/v1/models?limit=1000"]
+
+
+async def test_another_spelling_names_the_same_model():
+    async with ScriptedUpstream(answering(b'{"id": "a/1"}')) as upstream:
+        answer, targets = await asked(upstream, {}, "/v1/%6Dodels/a/1")
+    assert (answer.json()["id"], targets) == ("a/1", ["/v1/models/a/1"])
+
+
+async def test_an_upstream_that_is_silent_takes_nothing_from_the_others_whatever_the_limit():
+    """Each clock of a request is for all of it: none may run out for an upstream that others stand in for."""
+    silent = steps(read_request(), hang())
+    async with ScriptedUpstream(silent) as away, ScriptedUpstream(answering(listed("a"))) as upstream:
+        named = {"name": "away", "provider": "OpenAI", "url": away.url, "models": ["gpt-*"]}
+        answer = await told(
+            {"upstream": {"url": upstream.url, "responseHeaderTimeoutSeconds": 1}, "upstreams": [named]}
+        )
+    assert [one["id"] for one in answer.json()["data"]] == ["a"]
