@@ -46,6 +46,17 @@ CHATS = {
         STARTED | {"output_tokens": 1},
     ),
     "reasoning": (chat_delta({"reasoning_content": "Hm"}), STARTED),
+    "reasoning by its later name": (chat_delta({"reasoning": "Hm"}), STARTED),
+    "a custom tool": (chat_delta({"tool_calls": [{"index": 0, "custom": {"input": "a"}}]}), STARTED),
+    "parts, and a finish": (
+        chat_delta({"content": [{"type": "text", "text": "a"}]}, "length"),
+        STARTED | {"stop_reason": "length"},
+    ),
+    "a completion": (chunk({"choices": [{"text": "a", "finish_reason": "stop"}]}), STARTED | {"stop_reason": "stop"}),
+    "usage without choices": (
+        chunk({"choices": None, "usage": {"prompt_tokens": 1}}),
+        {"started": True, "input_tokens": 1},
+    ),
     "a role is no content": (chat_delta({"role": "assistant", "content": ""}), {"started": True}),
     "no delta": (chunk({"choices": [{"finish_reason": None}]}), {"started": True}),
     "odd types": (chunk({"choices": 7, "usage": "none"}) + b"data: not JSON\n\n", {"started": True}),
@@ -109,10 +120,18 @@ def test_a_response_is_understood_at_every_split(stream, expected):
         (CHAT, sequences.CHAT_TEXT, len('Hello wörld "error" [DONE')),
         (CHAT, sequences.CHAT_TOOLS, len('{"a":1}')),
         (CHAT, chat_delta({"tool_calls": [{"index": 0}], "refusal": "No."}), 3),
+        (CHAT, chat_delta({"reasoning": "Hm."}), 3),
+        (CHAT, chat_delta({"reasoning": "Hm.", "reasoning_content": "Hm."}), 3),
+        (CHAT, chat_delta({"tool_calls": [{"index": 0, "custom": {"input": "abc"}}, {"custom": None}]}), 3),
+        (CHAT, chat_delta({"content": [{"type": "text", "text": "a"}, {"text": 7}, "b", {"text": "cd"}]}), 3),
+        (CHAT, chunk({"choices": [{"text": "abc", "index": 0}, {"text": "", "index": 1}]}), 3),
         (RESPONSES, sequences.RESPONSES_TEXT, len("Helloresponse.completed")),
         (RESPONSES, response_event("response.audio.delta", delta=7), 0),
     ],
-    ids=["chat", "tools", "a refusal", "responses", "an odd type"],
+    ids=[
+        *("chat", "tools", "a refusal", "reasoning", "reasoning by both its names", "a custom tool", "parts"),
+        *("completions", "responses", "an odd type"),
+    ],
 )
 def test_characters_are_counted_on_demand(protocol, stream, chars):
     for chunks in [[stream], *sequences.splits(stream)]:
@@ -133,3 +152,14 @@ def test_a_delta_is_not_parsed(protocol, first, delta):
     account._decoder = None  # whoever parses falls over it
     account.feed(delta)
     assert account.first_content
+
+
+def test_a_large_response_tells_its_usage_all_the_same():
+    """Its last event repeats all of it: the instructions, the tools and the answer."""
+    text = {"type": "message", "content": [{"type": "output_text", "text": "a" * 500_000}]}
+    response = {"status": "completed", "output": [text], "usage": {"input_tokens": 3, "output_tokens": 4}}
+    stream = response_event("response.output_text.delta", delta="a")
+    stream += response_event("response.completed", response=response)
+    expected = STARTED | {"terminal": True, "stop_reason": "completed", "input_tokens": 3, "output_tokens": 4}
+    assert said([stream], RESPONSES) == expected
+    assert said([stream[at : at + 65536] for at in range(0, len(stream), 65536)], RESPONSES) == expected

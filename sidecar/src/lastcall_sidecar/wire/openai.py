@@ -6,7 +6,7 @@ further.
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -45,22 +45,42 @@ _USAGE = (b'"usage":{', b'"usage": {')
 
 
 class _Function(msgspec.Struct):
-    arguments: str | None = None
+    arguments: Any = None
+
+
+class _Custom(msgspec.Struct):
+    input: Any = None
 
 
 class _ToolCall(msgspec.Struct):
     function: _Function | None = None
+    custom: _Custom | None = None
+
+    @property
+    def text(self) -> str:
+        """What the model wrote for the tool."""
+        return _text(self.function and self.function.arguments) + _text(self.custom and self.custom.input)
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
-    refusal: str | None = None
-    reasoning_content: str | None = None
+    content: Any = None
+    refusal: Any = None
+    #: vLLM's and others'; by either name, or by both.
+    reasoning_content: Any = None
+    reasoning: Any = None
     tool_calls: list[_ToolCall] | None = None
+
+    @property
+    def text(self) -> str:
+        """All that the model wrote."""
+        said = _text(self.content) + _text(self.refusal) + (_text(self.reasoning_content) or _text(self.reasoning))
+        return said + "".join(call.text for call in self.tool_calls or ())
 
 
 class _Choice(msgspec.Struct):
     delta: _Delta | None = None
+    #: Of `/v1/completions`.
+    text: Any = None
     finish_reason: str | None = None
 
 
@@ -70,7 +90,7 @@ class _ChatUsage(msgspec.Struct):
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: _ChatUsage | None = None
 
 
@@ -109,7 +129,7 @@ class ChatAccount(EventAccount):
             self._end(kind or "error")
             return
         chunk = parse(event.data, _Chunk, _Chunk())
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             self._take_choice(choice)
         if chunk.usage:
             self.input_tokens = chunk.usage.prompt_tokens
@@ -117,15 +137,19 @@ class ChatAccount(EventAccount):
 
     def _take_choice(self, choice: _Choice) -> None:
         self.stop_reason = word(choice.finish_reason) or self.stop_reason
-        delta = choice.delta
-        if not delta:
-            return
-        texts = [delta.content, delta.refusal, delta.reasoning_content]
-        texts += [call.function.arguments for call in delta.tool_calls or () if call.function]
-        if any(texts) or delta.tool_calls:
+        text = _text(choice.text) + (choice.delta.text if choice.delta else "")
+        if text or (choice.delta and choice.delta.tool_calls):
             self.first_content = True
         if self._count_output:
-            self.output_chars += sum(len(text) for text in texts if text)
+            self.output_chars += len(text)
+
+
+def _text(content: object) -> str:
+    """A text, or those of a list of parts."""
+    if isinstance(content, list):
+        texts = [part.get("text") for part in content if isinstance(part, dict)]
+        return "".join(text for text in texts if isinstance(text, str))
+    return content if isinstance(content, str) else ""
 
 
 class _ResponsesUsage(msgspec.Struct):
@@ -160,6 +184,9 @@ class ResponsesAccount(EventAccount):
     """The account of a Responses stream; `response.completed`, `.failed`, `.incomplete` and `error` end it."""
 
     __slots__ = ()
+
+    #: Its last event repeats the instructions, the tools and the whole answer, and tells the usage behind them.
+    kept_bytes = 1024 * 1024
 
     def feed(self, block: bytes) -> None:
         """Take bytes that left the `Framer`; parses only what may end the stream."""

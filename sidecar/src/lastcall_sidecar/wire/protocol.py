@@ -16,7 +16,7 @@ import msgspec
 
 from lastcall_sidecar.wire.sse import Decoder, Event
 
-#: What an account keeps of one event, at most. Those that it reads are far smaller; of larger ones it needs the name.
+#: What an account keeps of one event, mostly. Those that it reads are far smaller; of larger ones it needs the name.
 MAX_KEPT_BYTES = 64 * 1024
 
 #: Names and reasons of the upstream's end up in log lines: this much of them.
@@ -144,9 +144,12 @@ class EventAccount(Account, ABC):
 
     knows_terminal = True
 
+    #: What is kept of one event, at most.
+    kept_bytes: ClassVar[int] = MAX_KEPT_BYTES
+
     def __init__(self, *, count_output: bool = False) -> None:
         super().__init__()
-        self._decoder = Decoder(MAX_KEPT_BYTES, truncate=True)
+        self._decoder = Decoder(self.kept_bytes, truncate=True)
         self._count_output = count_output
         self._eager = True
 
