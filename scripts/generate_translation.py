@@ -285,8 +285,8 @@ for clients of both protocols.
 - A caller's own credential goes to whichever upstream takes the model, unless that one has a key of its own. Who asks
   for models is asking everybody: then it goes to `upstream`, and to those of `upstreams` whose vendor is the client's.
   Give each upstream its key.
-- `GET /v1/models` (also `/v1/chat/models`) asks all of them, one after the other, and merges: of those of `upstreams`
-  the models that fit, each name once, then the whole names of the configuration. Each entry has the fields of both
+- `GET /v1/models` (also `/v1/chat/models`) asks all of them, one after the other, and merges: of each the models
+  that would go to it, then the whole names of the configuration, each name once. Each entry has the fields of both
   vendors, so both SDKs read it. An upstream that fails, or of several takes longer than {list:.0f} s, is left out
   while another answers; one that has no such route (404, 405, 501) is no failure. At most {pages} pages are asked of
   each. `limit` (up to {page}), `after_id` and `before_id` page through the list; without `limit` it is whole.

@@ -70,6 +70,23 @@ async def test_another_spelling_names_the_same_model():
     assert (answer.json()["id"], targets) == ("a/1", ["/v1/models/a/1"])
 
 
+async def test_each_upstream_tells_of_the_models_that_would_go_to_it():
+    """What another one takes is not there for anybody, whoever has it."""
+    async with (
+        ScriptedUpstream(answering(listed("a-1", "b-1", "c-1"))) as main,
+        ScriptedUpstream(answering(listed("a-2", "b-2", "c-2"))) as first,
+        ScriptedUpstream(answering(listed("a-3", "b-3", "c-3"))) as second,
+    ):
+        named = [
+            {"name": "first", "provider": "OpenAI", "url": first.url, "models": ["a-*"]},
+            {"name": "second", "provider": "OpenAI", "url": second.url, "models": ["a-3", "b-*"]},
+        ]
+        answer = await told({"upstream": {"url": main.url}, "upstreams": named})
+    known = [one["id"] for one in answer.json()["data"]]
+    assert known[:3] == ["a-2", "b-3", "c-1"]
+    assert set(known[3:]) == {"a-3"}  # of the configuration
+
+
 async def test_an_upstream_that_is_silent_takes_nothing_from_the_others_whatever_the_limit():
     """Each clock of a request is for all of it: none may run out for an upstream that others stand in for."""
     silent = steps(read_request(), hang())

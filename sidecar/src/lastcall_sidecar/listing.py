@@ -20,7 +20,7 @@ from .settings import Provider
 from .translating import pass_error, understood
 from .wire import models
 from .wire.body import BodyError
-from .wire.model_names import fits, rename
+from .wire.model_names import rename
 from .wire.protocol import ErrorKind, to_json
 
 _PATH = "/v1/models"
@@ -64,7 +64,7 @@ async def _list(exchange: Exchange, every: tuple[Destination, ...], transports: 
             failures.append(UpstreamFailure("list_timeout", 504, ErrorKind.TIMEOUT, late))
             continue
         if isinstance(found, list):
-            lists.append(found)
+            lists.append([one for one in found if by_model(every, one["id"]) is destination])
         else:
             failures.append(found)
     if failures and not lists:
@@ -99,7 +99,7 @@ async def _of(
         if answer.status != 200:
             return answer
         some, more = understood(models.entries, answer.body, owner)
-        found += [one for one in some if not destination.patterns or fits(destination.patterns, one["id"])]
+        found += some
         if more is None:
             break
         page = after + quote(more, safe="", errors="replace")
