@@ -1,11 +1,27 @@
 """`streaming.demoteNonStreaming`: who asked for no stream is served by one, and gets one whole answer."""
 
+import asyncio
 import json
 
 import anthropic
+import httpx
 import pytest
 from tests.support import openai_sdk
+from tests.support.running import running
+from tests.support.scripted_upstream import (
+    ScriptedUpstream,
+    chunk,
+    hang,
+    read_request,
+    reset,
+    send,
+    sleep,
+    sse_head,
+    steps,
+)
 from tests.support.sdk import MODEL, WEATHER_TOOL, asked, both_ways, http_client, sync_client, told
+from tests.support.sidecar_process import SidecarProcess
+from tests.wire import sequences
 
 DEMOTED = {"streaming": {"demoteNonStreaming": True}}
 
@@ -100,6 +116,24 @@ def test_openais_clients_are_served_by_a_stream_too(ways):
         with pytest.raises(openai_sdk.openai.InternalServerError) as raised:
             client.chat.completions.create(**question)
         assert raised.value.status_code == 529
+
+
+async def test_the_upstreams_connection_is_used_again():
+    """The end of a body comes a little later than the end of its stream."""
+    whole = [read_request(), send(sse_head(), chunk(sequences.TEXT)), sleep(0.02), send(b"0\r\n\r\n")]
+    cut = [read_request(), send(sse_head(), chunk(sequences.TEXT)), sleep(0.02), reset()]
+    late = [read_request(), send(sse_head(), chunk(sequences.TEXT)), hang()]
+    async with (
+        ScriptedUpstream(steps(*whole * 3, *cut), steps(*late), steps(*whole)) as upstream,
+        running(
+            SidecarProcess({"upstream": {"url": upstream.url}, "drain": {"settleSeconds": 0}, **DEMOTED})
+        ) as sidecar,
+        httpx.AsyncClient(base_url=sidecar.url, trust_env=False) as plain,
+    ):
+        for _ in range(6):
+            assert (await plain.post("/v1/messages", json=asked())).json()["stop_reason"] == "end_turn"
+            await asyncio.to_thread(sidecar.wait_for, in_flight=0)
+        assert [len(connection.requests) for connection in upstream.connections] == [4, 1, 1]
 
 
 def test_a_client_that_leaves_is_noticed_at_once(ways):

@@ -24,7 +24,7 @@ from .ids import new_request_id
 from .intake import admit, outgoing
 from .listing import list_models
 from .live import Live
-from .relay import relay
+from .relay import read_end, relay
 from .reports import Reports
 from .settings import Provider
 from .translating import relay_as_one, relay_translated
@@ -188,6 +188,7 @@ async def _pass_on(exchange: Exchange, answer: UpstreamResponse, way: Way, asked
     """The answer, verbatim or as its way says."""
     if way.demoted:
         await relay_as_one(exchange, answer, way.translation, asked)
+        await read_end(exchange, answer)
     elif way.translation is not None and asked is not None:
         await relay_translated(exchange, answer, way.translation, asked)
     else:

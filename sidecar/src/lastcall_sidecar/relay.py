@@ -5,7 +5,9 @@ unfinished is held back, so that whatever we insert stands between two events. A
 know as one is a failure that the client is told.
 """
 
+import asyncio
 import re
+from contextlib import suppress
 from typing import Final, Protocol
 
 import httpx
@@ -20,6 +22,9 @@ from .wire.sse import Framer
 
 #: The largest answer that is translated or put together in one piece: as large as the largest event (`wire/sse.py`).
 MAX_WHOLE_BYTES = 32 * 1024 * 1024
+
+#: Seconds that a stream which has told its end may take for its body's, before its connection is given up.
+BODY_END_SECONDS = 0.25
 
 #: A line that belongs to an event. Comments keep a connection alive; they are no answer.
 NOT_A_COMMENT: Final = re.compile(rb"(?:^|[\r\n])[^:\r\n]")
@@ -144,6 +149,14 @@ async def read_whole(exchange: Exchange, answer: UpstreamResponse) -> bytes:
                 "protocol", 502, ErrorKind.API, f"the upstream's answer is larger than {MAX_WHOLE_BYTES} bytes"
             )
     return b"".join(chunks)
+
+
+async def read_end(exchange: Exchange, answer: UpstreamResponse) -> None:
+    """Read what is left of an answer that the client has in full: the next request can have its connection then."""
+    with suppress(UpstreamFailure, TimeoutError):
+        async with asyncio.timeout(BODY_END_SECONDS):
+            while await read_some(exchange, answer):
+                pass
 
 
 async def read_some(exchange: Exchange, answer: UpstreamResponse) -> bytes:
