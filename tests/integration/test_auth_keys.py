@@ -223,7 +223,7 @@ async def test_nothing_that_is_the_clients_own_is_logged(guarded):
     for wanted in (
         f"request_id={ours} ",
         ' model="m\\" injected=true\\n" ',
-        " stream=",
+        " stream=true ",
         f" body_bytes={len(body)} ",
         " has_thinking=true ",
         ' anthropic_beta="a=\\"b\\" c" ',

@@ -188,8 +188,8 @@ class Exchange:
 
     @property
     def is_stream(self) -> bool:
-        """Whether the answer is a stream or, before there is one, whether the client asked for it."""
-        return self.ticket.stream or (self.status is None and self.wants_stream)
+        """Whether the answer is a stream or, where it failed, whether the client asked for one."""
+        return self.ticket.stream or (self.failure is not None and self.wants_stream)
 
     @property
     def protocol_over(self) -> bool:
