@@ -16,6 +16,7 @@ CHATS = {
     "tools": (sequences.CHAT_TOOLS, STARTED | {"terminal": True, "stop_reason": "tool_calls"}),
     "an error": (sequences.CHAT_FAILING, STARTED | {"terminal": True, "error": "server_error"}),
     "an error that is a string": (chunk({"error": "boom"}), {"started": True, "terminal": True, "error": "error"}),
+    "an error of an odd type": (chunk({"error": {"type": 7}}), {"started": True, "terminal": True, "error": "error"}),
     "an error that is none": (chunk({"error": None, "choices": []}), {"started": True}),
     "no end": (
         sequences.CHAT_TEXT.removesuffix(sequences.DONE),

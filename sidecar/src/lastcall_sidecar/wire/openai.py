@@ -126,7 +126,7 @@ class ChatAccount(EventAccount):
         failure = parse(event.data, _Failure, _Failure()).error
         if failure:
             kind = failure.get("type") if isinstance(failure, dict) else None
-            self._end(kind or "error")
+            self._end(word(kind) or "error")
             return
         chunk = parse(event.data, _Chunk, _Chunk())
         for choice in chunk.choices or ():
