@@ -279,9 +279,11 @@ for clients of both protocols.
   The answer names the model that the upstream says it is.
 - Only Messages, their token counts and Chat Completions are read. All else passes unread, and so without another name
   or a choice by model. What only OpenAI has (`/v1/responses`, `completions`, `embeddings`, `moderations`, `images`,
-  `audio`, `fine_tuning`, `vector_stores`, `conversations`) goes to `upstream` if that is of provider `OpenAI`, else
+  `audio`, `fine_tuning`, `vector_stores`, `conversations`, `assistants`, `batches`, `chatkit`, `containers`, `evals`,
+  `organization`, `realtime`, `threads`, `uploads`, `videos`) goes to `upstream` if that is of provider `OpenAI`, else
   to the first of `upstreams` that is, and `/v1/messages/batches` likewise to one of provider `Anthropic`; where there
-  is none, it is a 501. Every other path under `/v1/` goes to `upstream`.
+  is none, it is a 501. Every other path under `/v1/` goes to `upstream`, `/v1/files` for one, which both vendors have:
+  unless that upstream has a key of its own, with the caller's.
 - A caller's own credential goes to whichever upstream takes the model, unless that one has a key of its own. Who asks
   for models is asking everybody: then it goes to `upstream`, and to those of `upstreams` whose vendor is the client's.
   Give each upstream its key.

@@ -237,6 +237,9 @@ def test_a_callers_own_key_goes_to_the_other_vendor_in_its_own_header():
         sent = {key.lower(): value for key, value in anthropics.requests()[-1]["headers"]}
         assert (sent["x-api-key"], sent["anthropic-version"]) == ("sk-theirs", "2023-06-01")
         assert "authorization" not in sent
+        with openai_sdk.sync_client(sidecar.url, api_key="sk-theirs") as client, pytest.raises(openai.NotFoundError):
+            client.batches.list()
+        assert len(anthropics.requests()) == 1
         # A list is asked of everybody: nobody gets a key that is meant for somebody else, and this one wants a key.
         with sdk.sync_client(sidecar.url, api_key="sk-theirs") as client:
             assert [model.id for model in client.models.list()] == [identity for identity, _, _ in MODELS]

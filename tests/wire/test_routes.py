@@ -86,6 +86,18 @@ def test_what_is_none_of_ours_has_no_route(method, path):
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        *("assistants", "batches", "chatkit/sessions", "containers", "evals", "organization/usage/costs"),
+        *("realtime/client_secrets", "threads/t_1/runs", "uploads/u_1/parts", "videos"),
+    ],
+)
+def test_what_only_openai_has_is_openai_s(path):
+    """Elsewhere it would take its caller's key to another vendor."""
+    assert route("POST", f"/v1/{path}") == Route("openai", OTHERS, f"/v1/{path}")
+
+
+@pytest.mark.parametrize(
     ("path", "upstream_path"),
     [
         ("/v1/%6Dess%61ges", "/v1/%6Dess%61ges"),

@@ -46,6 +46,16 @@ OPENAI_ONLY = (
     "fine_tuning",
     "vector_stores",
     "conversations",
+    "assistants",
+    "batches",
+    "chatkit",
+    "containers",
+    "evals",
+    "organization",
+    "realtime",
+    "threads",
+    "uploads",
+    "videos",
 )
 _OPENAI_ONLY = re.compile(rf"/({'|'.join(OPENAI_ONLY)})(/.*)?")
 
