@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack
+from typing import Self
 
 import pytest
 from tests.support.calls import HEADERS, all_whole, call, get, is_whole, question
 from tests.support.gated import GatedUpstream
+from tests.support.process import START_SECONDS
 from tests.support.raw_client import RawClient
 from tests.support.running import gated_sidecar, running, together
 from tests.support.sidecar_process import SidecarProcess
@@ -91,6 +93,53 @@ async def control_c_twice_on_a_terminal():
         os.close(sidecar.keyboard)
         await asyncio.gather(*streams, return_exceptions=True)
         return {"before": before["drain"], "code": code, "seconds": ended - pressed}
+
+
+class Unheard(SidecarProcess):
+    """A sidecar whose log goes where no line can be written any more, once it serves."""
+
+    def __init__(self, settings: dict, output: str) -> None:
+        super().__init__(settings)
+        self._output = output
+
+    def launch(self) -> None:
+        self._reader, log = os.pipe() if self._output == "pipe" else (-1, os.open(self._output, os.O_WRONLY))
+        with self.log.open("ab") as errors:
+            self.process = subprocess.Popen(
+                self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=errors
+            )
+        os.close(log)
+
+    def start(self, timeout_seconds: float = START_SECONDS) -> Self:
+        super().start(timeout_seconds)
+        if self._reader >= 0:
+            os.close(self._reader)
+        return self
+
+
+async def unheard(output: str) -> dict:
+    """A lease that runs out, and then SIGTERM, under a live stream."""
+    async with (
+        GatedUpstream() as upstream,
+        running(Unheard({"upstream": {"url": upstream.url}, **SETTLE}, output)) as sidecar,
+    ):
+        streams = await streaming(sidecar, 1)
+        await asyncio.to_thread(sidecar.command_line, "drain", "--lease", "1")
+        await asyncio.to_thread(sidecar.wait_for, state="serving")
+        sidecar.terminate()
+        await asyncio.to_thread(sidecar.wait_for, draining=True)
+        upstream.gate.set()
+        answers = await asyncio.gather(*streams)
+        code, _ = await exits(sidecar)
+        return {"answers": answers, "code": code, "errors": sidecar.output()}
+
+
+async def its_log_is_read_no_more():
+    return await unheard("pipe")
+
+
+async def its_log_is_on_a_full_disk():
+    return await unheard("/dev/full")
 
 
 async def settling(settle_seconds: int, *, arrives_after: float | None = None, probed: bool = False) -> dict:
@@ -176,6 +225,8 @@ def outcomes():
         sigterm_twice,
         sigint_twice_without_a_terminal,
         control_c_twice_on_a_terminal,
+        its_log_is_read_no_more,
+        its_log_is_on_a_full_disk,
         idle,
         no_settling,
         a_request_in_between,
@@ -200,6 +251,14 @@ def test_a_second_control_c_on_a_terminal_leaves_at_once(outcomes):
     assert seen["before"]["state"] == "draining"
     assert seen["code"] == 130
     assert seen["seconds"] < SLACK_SECONDS
+
+
+@pytest.mark.parametrize("name", ["its_log_is_read_no_more", "its_log_is_on_a_full_disk"])
+def test_lines_that_cannot_be_written_keep_nobody_from_being_served_or_it_from_leaving(outcomes, name):
+    seen = outcomes[name]
+    assert all_whole(seen["answers"])
+    assert seen["code"] == 0
+    assert seen["errors"] == ""
 
 
 def test_an_idle_sidecar_leaves_when_the_drain_has_settled(outcomes):

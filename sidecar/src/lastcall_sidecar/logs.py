@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ def set_up(level: str, fmt: str) -> None:
         logger_factory=factory,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stdout)
+    handler = logging.StreamHandler(_unfailing(sys.stdout))
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *theirs],
@@ -46,7 +47,7 @@ def _as_text() -> Rendering:
     processors: list[structlog.typing.Processor] = [
         structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
     ]
-    return processors, processors, structlog.WriteLoggerFactory(sys.stdout)
+    return processors, processors, structlog.WriteLoggerFactory(_unfailing(sys.stdout))
 
 
 def _as_json() -> Rendering:
@@ -54,7 +55,29 @@ def _as_json() -> Rendering:
     before = structlog.processors.format_exc_info
     ours: list[structlog.typing.Processor] = [before, structlog.processors.JSONRenderer(_json)]
     theirs: list[structlog.typing.Processor] = [before, structlog.processors.JSONRenderer(_json_text)]
-    return ours, theirs, structlog.BytesLoggerFactory(sys.stdout.buffer)
+    return ours, theirs, structlog.BytesLoggerFactory(_unfailing(sys.stdout.buffer))
+
+
+class _Unfailing:
+    """Output whose lines get lost where they cannot be written: a full disk, or a reader that is gone.
+
+    Whoever logs is about to drain, to answer or to leave, and must not be kept from it by a line.
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def write(self, line: Any) -> None:
+        with suppress(OSError):
+            self._file.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._file.flush()
+
+
+def _unfailing(file: Any) -> Any:
+    return _Unfailing(file)
 
 
 def _json(line: object, **_: object) -> bytes:
