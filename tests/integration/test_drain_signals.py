@@ -18,6 +18,9 @@ from tests.support.process import START_SECONDS
 from tests.support.raw_client import RawClient
 from tests.support.running import gated_sidecar, running, together
 from tests.support.sidecar_process import SidecarProcess
+from tests.support.waiting import soon
+
+from lastcall_sidecar.process import LAST_BYTES_SECONDS
 
 STREAMS = 10
 SETTLE_SECONDS = 1
@@ -193,30 +196,78 @@ async def idle_connections():
         return {"code": code, "seconds": ended - started}
 
 
+async def owed(sidecar: SidecarProcess, clients: AsyncExitStack) -> tuple[RawClient, bytes]:
+    """A client whose request is over for us, and whose last bytes are in our buffer; and the body that it asked with.
+
+    What the kernel takes is its own affair: answers grow until one does not fit, and the one before is it.
+    """
+    client = await not_reading(sidecar, clients)
+    for number, events in enumerate(range(10, 60), 1):
+        fresh = await not_reading(sidecar, clients)
+        asked = question(f"[fake events={events} event_bytes=16000]", stream=False)
+        await fresh.request("POST", "/v1/messages", HEADERS, asked)
+        await asyncio.to_thread(sidecar.wait_for, totals_accepted=number)
+        await asyncio.sleep(0.1)
+        if (await asyncio.to_thread(sidecar.livez))["in_flight"]:
+            break
+        await client.close()
+        client, body = fresh, asked
+    await fresh.close()
+    await asyncio.to_thread(sidecar.wait_for, in_flight=0)
+    return client, body
+
+
+async def not_reading(sidecar: SidecarProcess, clients: AsyncExitStack) -> RawClient:
+    client = await RawClient.connect(sidecar.url, receive_buffer_bytes=4096, limit_bytes=4096)
+    await clients.enter_async_context(client)
+    client.stop_reading()
+    return client
+
+
 async def a_slow_reader():
-    """The request is over for us: its last bytes are in our buffer, and the client takes them only after SIGTERM."""
+    """It takes its last bytes only after SIGTERM, and past the ceiling of another configuration."""
     async with gated_sidecar(SETTLE) as (upstream, sidecar), AsyncExitStack() as clients:
         upstream.gate.set()
-        # What the kernel takes is its own affair: answers grow until one does not fit, and the one before is it.
-        for number, events in enumerate(range(10, 60), 1):
-            client = await RawClient.connect(sidecar.url, receive_buffer_bytes=4096, limit_bytes=4096)
-            await clients.enter_async_context(client)
-            client.stop_reading()
-            text = f"[fake events={events} event_bytes=16000]"
-            await client.request("POST", "/v1/messages", HEADERS, question(text, stream=False))
-            await asyncio.to_thread(sidecar.wait_for, totals_accepted=number)
-            await asyncio.sleep(0.1)
-            if (await asyncio.to_thread(sidecar.livez))["in_flight"]:
-                break
-            last = client
-        await client.close()
-        idle = await asyncio.to_thread(sidecar.wait_for, in_flight=0)
+        last, _ = await owed(sidecar, clients)
+        idle = await asyncio.to_thread(sidecar.command_line, "drain", "--wait")
+        before = await asyncio.to_thread(sidecar.livez)
+        sidecar.write_config({"drain": {"ceilingSeconds": 1}})
+        await soon(lambda: sidecar.livez()["config"]["hash"] != before["config"]["hash"], "the change")
         sidecar.terminate()
-        await asyncio.sleep(SETTLE_SECONDS + 1.5)
+        await asyncio.sleep(LAST_BYTES_SECONDS + 1.5)
         running_still = sidecar.returncode is None
         last.go_on_reading()
         answer = await last.answer()
-    return {"waited": running_still, "answer": answer, "idle": idle}
+    return {"waited": running_still, "answer": answer, "drained": idle.returncode}
+
+
+async def a_request_while_last_bytes_are_waited_for():
+    """It comes when the listeners are closed already, over a connection that was open before."""
+    async with gated_sidecar(SETTLE) as (upstream, sidecar), AsyncExitStack() as clients:
+        upstream.gate.set()
+        first, body = await owed(sidecar, clients)
+        second, third = await not_reading(sidecar, clients), await RawClient.connect(sidecar.url)
+        await clients.enter_async_context(third)
+        sidecar.terminate()
+        await asyncio.to_thread(sidecar.wait_for, state="drained")
+        upstream.gate.clear()
+        await second.request("POST", "/v1/messages", HEADERS, body)
+        await asyncio.to_thread(sidecar.wait_for, in_flight=1)
+        first.go_on_reading()
+        answers = [await first.answer()]
+        await asyncio.sleep(0.5)  # the listeners are closed by now
+        upstream.gate.set()
+        await asyncio.sleep(SETTLE_SECONDS + 1.5)  # nothing is in flight, and the second one's bytes wait for it
+        upstream.gate.clear()
+        await third.request("POST", "/v1/messages", HEADERS, question())
+        begun = await third.begin()
+        second.go_on_reading()
+        answers.append(await second.answer())
+        await asyncio.sleep(0.5)  # a process that would leave now would have left
+        upstream.gate.set()
+        answers.append(await third.finish(begun))
+        code, _ = await exits(sidecar)
+        return {"answers": answers, "code": code}
 
 
 @pytest.fixture(scope="module")
@@ -233,6 +284,7 @@ def outcomes():
         probes_all_the_time,
         idle_connections,
         a_slow_reader,
+        a_request_while_last_bytes_are_waited_for,
     )
 
 
@@ -289,6 +341,12 @@ def test_what_is_no_request_does_not_hold_up_the_drain(outcomes, name):
 
 def test_nobody_loses_the_end_of_an_answer_to_the_exit(outcomes):
     seen = outcomes["a_slow_reader"]
-    assert seen["idle"]["in_flight"] == 0
+    assert seen["drained"] == 0
     assert seen["waited"]
     assert is_whole(seen["answer"])
+
+
+def test_nobody_loses_an_answer_to_the_exit_that_began_while_others_took_their_last_bytes(outcomes):
+    seen = outcomes["a_request_while_last_bytes_are_waited_for"]
+    assert all_whole(seen["answers"])
+    assert seen["code"] == 0

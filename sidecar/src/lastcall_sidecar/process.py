@@ -129,13 +129,16 @@ class Sidecar:
     async def leave(self) -> None:
         """The exit step: see the module."""
         now = asyncio.get_running_loop().time()
-        until = max(lifecycle.deadline(self.drains.drain, self._drain_limits()) or now, now + LAST_BYTES_SECONDS)
+        until = max(lifecycle.deadline(self.drains.drain, self.drains.limits()) or now, now + LAST_BYTES_SECONDS)
         await self._flush(until)
         self.traffic.close()
         self.admin.close()
-        await self.drains.run()  # whatever came in between is served, too
-        await self._flush(until)
-        await self._answer_waiters()
+        while True:
+            await self.drains.run()  # whatever came in between is served, too
+            await self._flush(until)
+            await self._answer_waiters()
+            if self.drains.ended:  # nothing came meanwhile, over connections that are still open
+                break
         self.control.close()
         await self.traffic.end()
         await self.admin.end()
