@@ -166,6 +166,26 @@ async def a_client_that_never_reads_its_last_bytes():
             return {"code": code, "seconds": time.monotonic() - started}
 
 
+class Lingering(GatedUpstream):
+    """Does not end its answer where the stream has ended."""
+
+    async def _answer(self, connection: Connection, request: Request) -> None:
+        script = write(plan(json.loads(request.body), find("")))
+        await connection.send(sse_head() + b"".join(map(chunk, script.events)))
+        await connection.wait_gone(3600)
+
+
+async def a_stream_that_is_over():
+    """Its client has had the terminal event when the ceiling comes: nothing is missing but the connection's own end."""
+    async with Lingering() as upstream, running(in_front_of(upstream, LIMITS)) as sidecar:
+        client = asyncio.create_task(ask(sidecar, question()))
+        await asyncio.to_thread(sidecar.wait_for, streams=1)
+        sidecar.terminate()
+        answer = await client
+        await asyncio.to_thread(sidecar.wait, 20)
+        return {"answer": answer, "log": [json.loads(line) for line in sidecar.output().splitlines()]}
+
+
 async def other_protocols():
     """What other clients than Anthropic's are told."""
     answers = {}
@@ -191,6 +211,7 @@ def outcomes():
         by_prestop,
         a_client_that_never_reads,
         a_client_that_never_reads_its_last_bytes,
+        a_stream_that_is_over,
         other_protocols,
     )
 
@@ -245,6 +266,14 @@ def test_every_drop_is_logged_loudly(outcomes):
     assert {line["level"] for line in dropped} == {"error"}
     assert log[-1]["event"] == "leaving"
     assert log[-1]["dropped"] == len(ASKED)
+
+
+def test_a_stream_that_was_over_is_no_drop_and_not_called_one(outcomes):
+    seen = outcomes["a_stream_that_is_over"]
+    assert seen["answer"].end is End.COMPLETE
+    assert seen["answer"].body.endswith(b'data: {"type":"message_stop"}\n\n')
+    assert [line for line in seen["log"] if line["level"] == "error"] == []
+    assert (seen["log"][-1]["completed"], seen["log"][-1]["dropped"]) == (1, 0)
 
 
 def test_the_waiter_is_told_that_the_drain_expired(outcomes):

@@ -164,12 +164,6 @@ class Pipeline:
     def expire(self) -> None:
         """The drain's ceiling has come: end what is left."""
         for exchange in tuple(self._under_way):
-            if exchange.asked:
-                log.error(
-                    "request dropped: the drain's ceiling was reached",
-                    request_id=exchange.request_id,
-                    sent_bytes=exchange.sent_bytes,
-                )
             exchange.stop(Stop.CEILING)
 
 

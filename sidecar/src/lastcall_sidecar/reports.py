@@ -38,6 +38,9 @@ class Reports:
             self._metrics.upstream_failed(cause)
         if outcome is Outcome.DROPPED and exchange.stopped is not None:
             self._metrics.dropped(exchange.stopped.value)
+            if exchange.stopped is Stop.CEILING:
+                words = "request dropped: the drain's ceiling was reached"
+                log.error(words, request_id=exchange.request_id, sent_bytes=exchange.sent_bytes)
         account = exchange.account or exchange.accumulated
         fields = {
             "request_id": exchange.request_id,
