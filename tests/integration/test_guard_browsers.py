@@ -142,6 +142,17 @@ async def test_a_configured_page_is_served_and_may_read_the_answer(cors, origin)
     assert {"request-id", "x-request-id", "x-lastcall-request-id", "retry-after"} <= set(exposed)
 
 
+async def test_what_the_upstream_says_of_pages_is_not_said_beside_our_own_word(cors):
+    """A browser takes no answer with two values of `Access-Control-Allow-Origin` (Fetch standard, 4.10)."""
+    theirs = ["Access-Control-Allow-Origin: *", "access-control-expose-headers: x-theirs", "vary: accept"]
+    part = cors.part(read_request(), send(json_response(b"{}", "200 OK", *theirs)))
+    lines = ["Host: any.example", f"Origin: {PAGE}", KEY, f"x-part: {part.name}"]
+    answer = await asked(cors.sidecar.url, lines, path="/v1/files")
+    assert answer.head.all("access-control-allow-origin") == [PAGE]
+    assert len(answer.head.all("access-control-expose-headers")) == 1
+    assert answer.head.all("vary") == ["accept", "Origin"]
+
+
 @pytest.mark.parametrize("path", ["/v1/messages", "/health", "/nothing"])
 async def test_its_preflight_is_answered_without_a_key(cors, path):
     connections = len(cors.stage.connections)

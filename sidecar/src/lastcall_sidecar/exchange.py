@@ -101,7 +101,7 @@ class Exchange:
         self._draining = draining
         self.timers = Timers(limits)
         self.stopped: Stop | None = None
-        #: Headers for the answer that are ours: ids, CORS.
+        #: Headers for the answer that are ours: CORS.
         self.extra_headers: Headers = []
         # What was sent.
         self.status: int | None = None
@@ -328,6 +328,9 @@ class Exchange:
 
     async def send_head(self, status: int, headers: Headers) -> None:
         """Send the answer's head; while draining it asks the client to take its next request elsewhere."""
+        if self.extra_headers:
+            # Whether a page may read the answer is told once: two values, and its browser takes neither.
+            headers = [pair for pair in headers if not pair[0].lower().startswith(b"access-control-")]
         headers = [*headers, *self.extra_headers, *self._ids(headers)]
         self.parts = self._draining()
         if self.parts:
