@@ -104,6 +104,10 @@ async def test_whoever_is_at_home_is_served(wire, lines, listener):
     assert (await asked(url_of(wire, listener), lines)).head.status == 200
 
 
+async def test_the_host_of_an_absolute_target_must_be_one_too(wire):
+    is_refused(await asked(wire.sidecar.url, ["Host: localhost"], path="http://evil.example/health"))
+
+
 async def test_http_1_0_without_a_host_is_refused_on_loopback(wire):
     async with await wire.connect() as client:
         await client.send(b"GET /health HTTP/1.0\r\n\r\n")

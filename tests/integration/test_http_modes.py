@@ -106,6 +106,17 @@ async def test_an_app_gets_its_clients_head_as_it_came(ingress):
     assert found[2:-2] == lines[2:]
 
 
+async def test_an_app_hears_of_the_host_that_an_absolute_target_names(ingress):
+    """Not of another one that the Host header names: who decides by one of them must not be told the other."""
+    part = ingress.part(read_request(), send(OK))
+    async with await ingress.connect() as client:
+        await client.send(
+            f"GET http://inner.example:81/x?y HTTP/1.1\r\nHost: outer\r\nx-part: {part.name}\r\n\r\n".encode()
+        )
+        assert (await client.answer("GET")).head.status == 200
+    assert (part.request.target, part.request.headers[0]) == ("/x?y", ("host", "inner.example:81"))
+
+
 async def test_a_client_gets_its_apps_head_as_it_came(ingress):
     headers = [
         "Set-Cookie: a=1; Path=/",

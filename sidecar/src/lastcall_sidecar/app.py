@@ -43,6 +43,10 @@ class Traffic:
         protocol: Protocol = ANTHROPIC
         try:
             target = parse(scope["extensions"].get("lastcall.target", scope["raw_path"]))
+            if target.origin is not None:
+                # The host that it names is meant, whatever Host says (RFC 9112, 3.2.2).
+                header[b"host"] = target.origin.partition(b"://")[2]
+                scope = {**scope, "headers": list(header.items())}
             protocol = protocol_of(scope["method"], target.path, header)
             if settings.mode is not Mode.INGRESS:
                 extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
