@@ -10,8 +10,18 @@ import pytest
 import pytest_asyncio
 from tests.support.hurried import SPEED, HurriedSidecar
 from tests.support.raw_client import End
-from tests.support.scripted_upstream import chunk, hang, read_head, read_request, repeat, send, sse_head
-from tests.support.stage import QUESTION, START, error_of, last_event, on_stage
+from tests.support.scripted_upstream import (
+    LAST_CHUNK,
+    chunk,
+    hang,
+    read_head,
+    read_request,
+    repeat,
+    send,
+    sleep,
+    sse_head,
+)
+from tests.support.stage import QUESTION, START, STOP, error_of, last_event, on_stage
 from tests.support.together import Together
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -85,6 +95,45 @@ async def at_the_ceiling_every_client_is_told():
     assert "drain.ceilingSeconds" in told["error"]["message"]
     assert refused.head.status == 503
     assert "drain.ceilingSeconds" in error_of(refused)["message"]
+
+
+async def expired(wire):
+    """A sidecar whose drain, begun by preStop alone, has reached its ceiling."""
+    asking = asyncio.create_task(wire.ask(wire.part(read_request(), send(sse_head(), chunk(START)), hang())))
+    await wire.wait_for(streams=1)
+    assert (await asyncio.to_thread(wire.sidecar.command_line, "drain")).returncode == 0
+    assert last_event(await asking)[0] == "error"
+    await wire.wait_for(in_flight=0)
+    assert (await wire.livez())["drain"]["state"] == "expired"
+
+
+@cases.add
+async def who_comes_after_the_ceiling_is_served_as_long_as_nobody_waits_for_the_exit():
+    async with on_stage({"drain": {"ceilingSeconds": 60}}, sidecar=HurriedSidecar) as wire:
+        await expired(wire)
+        late = wire.part(
+            read_request(), send(sse_head(), chunk(START)), sleep(20 / SPEED), send(chunk(STOP), LAST_CHUNK)
+        )
+        assert (await wire.ask(late)).body.endswith(STOP)
+
+
+@cases.add
+async def who_comes_after_the_ceiling_holds_up_the_exit_for_10_s():
+    async with on_stage({"drain": {"ceilingSeconds": 60}}, sidecar=HurriedSidecar) as wire:
+        await expired(wire)
+        late = asyncio.create_task(wire.ask(wire.part(read_request(), send(sse_head(), chunk(START)), hang())))
+        await wire.wait_for(streams=1)
+        await leaves(wire, within=20)
+        assert last_event(await late)[0] == "error"
+
+
+@cases.add
+async def who_comes_after_the_ceiling_does_not_keep_it_from_starting_anew_without_a_signal():
+    async with on_stage({"drain": {"ceilingSeconds": 20}}, sidecar=HurriedSidecar) as wire:
+        await expired(wire)
+        late = asyncio.create_task(wire.ask(wire.part(read_request(), send(sse_head(), chunk(START)), hang())))
+        assert await asyncio.to_thread(wire.sidecar.wait, 30) == 0
+        assert last_event(await late)[0] == "error"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

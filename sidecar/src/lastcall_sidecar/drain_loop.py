@@ -138,9 +138,7 @@ class DrainLoop:
             self._become(self._advanced(now))
             async with self._changed:
                 self._changed.notify_all()
-            if lifecycle.exit_due(
-                self.drain, now, terminating=self._terminating, in_flight=self._gauge.count, limits=self.limits()
-            ):
+            if self._exit_due(now, in_flight=self._gauge.count):
                 return
             self._end_late_requests(now)
             if self.draining and now - logged_at >= LOG_SECONDS:
@@ -148,8 +146,15 @@ class DrainLoop:
                 self._log(now)
             await self._sleep(now)
 
+    def _exit_due(self, now: float, *, in_flight: int) -> bool:
+        return lifecycle.exit_due(
+            self.drain, now, terminating=self._terminating, in_flight=in_flight, limits=self.limits()
+        )
+
     def _end_late_requests(self, now: float) -> None:
-        if self.drain.state is State.EXPIRED and (self._gauge.oldest_seconds(now) or 0.0) > LATE_REQUEST_SECONDS:
+        """End those that alone keep the process from leaving: until it is to leave, they harm nobody."""
+        waited_for = self.drain.state is State.EXPIRED and self._exit_due(now, in_flight=0)
+        if waited_for and (self._gauge.oldest_seconds(now) or 0.0) > LATE_REQUEST_SECONDS:
             self._on_expired()
 
     def _advanced(self, now: float) -> Drain:
