@@ -270,6 +270,25 @@ async def a_request_while_last_bytes_are_waited_for():
         return {"answers": answers, "code": code}
 
 
+async def a_request_while_it_leaves_without_a_signal():
+    """After preStop alone it leaves a ceiling later; what comes then must not make that another one."""
+    ceiling_seconds = 6
+    settings = {"drain": {"settleSeconds": SETTLE_SECONDS, "ceilingSeconds": ceiling_seconds}}
+    async with gated_sidecar(settings) as (upstream, sidecar), AsyncExitStack() as clients:
+        upstream.gate.set()
+        slow, _ = await owed(sidecar, clients)
+        await asyncio.to_thread(sidecar.command_line, "drain", "--wait")
+        await asyncio.sleep(
+            ceiling_seconds + 0.5
+        )  # it waits for the slow client's last bytes now, and for nothing else
+        answers = [await call(sidecar.url)]
+        slow.go_on_reading()
+        answers.append(await slow.answer())
+        started = time.monotonic()
+        code, ended = await exits(sidecar)
+        return {"answers": answers, "code": code, "seconds": ended - started}
+
+
 @pytest.fixture(scope="module")
 def outcomes():
     return together(
@@ -285,6 +304,7 @@ def outcomes():
         idle_connections,
         a_slow_reader,
         a_request_while_last_bytes_are_waited_for,
+        a_request_while_it_leaves_without_a_signal,
     )
 
 
@@ -350,3 +370,10 @@ def test_nobody_loses_an_answer_to_the_exit_that_began_while_others_took_their_l
     seen = outcomes["a_request_while_last_bytes_are_waited_for"]
     assert all_whole(seen["answers"])
     assert seen["code"] == 0
+
+
+def test_a_request_that_comes_while_it_leaves_is_served_and_holds_it_up_no_longer(outcomes):
+    seen = outcomes["a_request_while_it_leaves_without_a_signal"]
+    assert all_whole(seen["answers"])
+    assert seen["code"] == 0
+    assert seen["seconds"] < SETTLE_SECONDS + SLACK_SECONDS

@@ -139,6 +139,7 @@ class DrainLoop:
             async with self._changed:
                 self._changed.notify_all()
             if self._exit_due(now, in_flight=self._gauge.count):
+                self._terminating = True  # who comes while it leaves does not put that off by another ceiling
                 return
             self._end_late_requests(now)
             if self.draining and now - logged_at >= LOG_SECONDS:
