@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import os
 import random
 import resource
 
@@ -344,6 +345,12 @@ async def test_what_the_child_tells_of_a_large_body_is_what_a_scan_tells():
     assert await scan_apart([body[:20], body[20:]]) == scan(body)
     without = b' {"messages":[1]}'
     assert await scan_apart([without]) == scan(without)
+
+
+async def test_where_no_file_is_in_memory_alone_a_body_is_read_apart_all_the_same(monkeypatch):
+    """As on macOS."""
+    monkeypatch.delattr(os, "memfd_create", raising=False)
+    assert await scan_apart([PLAIN_QUESTION[:9], PLAIN_QUESTION[9:]]) == scan(PLAIN_QUESTION)
 
 
 async def test_half_of_what_a_child_was_to_make_is_no_body():

@@ -1,4 +1,4 @@
-"""Work on a large body in a child process, through memory that both see.
+"""Work on a large body in a child process, through files that both see.
 
 Called by `bodies.py`. What parses JSON holds the interpreter, and no other client's stream may wait for that long.
 """
@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
@@ -57,7 +58,7 @@ async def _run(job: Mapping[str, Any], chunks: Sequence[bytes]) -> tuple[dict[st
 
     Errors: BodyError, TimeoutError; ChildProcessError where it was killed, or failed: it may have made half of a body.
     """
-    given, made = os.memfd_create("lastcall-body"), os.memfd_create("lastcall-made")
+    given, made = _file(), _file()
     try:
         for chunk in chunks:
             os.write(given, chunk)
@@ -87,6 +88,14 @@ async def _run(job: Mapping[str, Any], chunks: Sequence[bytes]) -> tuple[dict[st
     finally:
         os.close(given)
         os.close(made)
+
+
+def _file() -> int:
+    """A file without a name, in memory where the system has that (Linux; a pod's root may be read-only)."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("lastcall-body")
+    with tempfile.TemporaryFile() as file:
+        return os.dup(file.fileno())
 
 
 async def _read(made: int) -> tuple[dict[str, Any], list[bytes]]:
