@@ -96,3 +96,11 @@ async def test_an_upstream_that_is_silent_takes_nothing_from_the_others_whatever
             {"upstream": {"url": upstream.url, "responseHeaderTimeoutSeconds": 1}, "upstreams": [named]}
         )
     assert [one["id"] for one in answer.json()["data"]] == ["a"]
+
+
+async def test_a_page_in_place_of_the_list_stays_the_page_that_it_is():
+    page = b"<h1>503 Service Unavailable</h1>"
+    head = b"HTTP/1.1 503 No\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n" % len(page)
+    async with ScriptedUpstream(steps(read_request(), send(head + page), hang())) as upstream:
+        answer, _ = await asked(upstream, {"provider": "OpenAI"})
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (503, "text/html", page)

@@ -108,11 +108,16 @@ async def pass_error(exchange: Exchange, answer: Answer) -> None:
     """Pass on an upstream's refusal of a question of ours, in the caller's protocol."""
     pair = (exchange.route.protocol.name, answer.destination.protocol)
     translation = TRANSLATIONS.get(pair)
-    body = answer.body
-    if translation is not None:
-        body = translation.error(answer.status, body, exchange.request_id)
     headers = [pair for pair in answer.headers if pair[0].lower() not in _ABOUT_THE_BODY]
-    await exchange.send_json(answer.status, body, headers)
+    if translation is not None:
+        await exchange.send_json(
+            answer.status, translation.error(answer.status, answer.body, exchange.request_id), headers
+        )
+        return
+    # As it came, and called what it was called: it may be the page of a balancer before the upstream.
+    headers += [pair for pair in answer.headers if pair[0].lower() == b"content-type"]
+    await exchange.send_head(answer.status, [*headers, (b"content-length", b"%d" % len(answer.body))])
+    await exchange.send_body(answer.body, more=False)
 
 
 async def _accumulated(exchange: Exchange, answer: UpstreamResponse) -> tuple[int, bytes]:
