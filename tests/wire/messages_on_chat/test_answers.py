@@ -226,3 +226,11 @@ def test_what_is_no_answer_is_told_apart(body):
 def test_an_answer_that_was_broken_off_is_none(finish):
     with pytest.raises(TranslationError, match="broke"):
         MESSAGES_ON_CHAT.answer(json.dumps(completion(finish, content="Hel")).encode(), ASKED)
+
+
+def test_content_in_parts_is_read_one_level_deep():
+    """However deep a server's own kind of content goes."""
+    deep = "x"
+    for _ in range(400):
+        deep = [{"type": "text", "text": deep}]
+    assert content(answer(completion(content=[{"type": "text", "text": "Hi"}, *deep]))) == [text("Hi")]

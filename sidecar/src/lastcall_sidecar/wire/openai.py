@@ -59,7 +59,7 @@ class _ToolCall(msgspec.Struct):
     @property
     def text(self) -> str:
         """What the model wrote for the tool."""
-        return _text(self.function and self.function.arguments) + _text(self.custom and self.custom.input)
+        return text_of(self.function and self.function.arguments) + text_of(self.custom and self.custom.input)
 
 
 class _Delta(msgspec.Struct):
@@ -73,7 +73,9 @@ class _Delta(msgspec.Struct):
     @property
     def text(self) -> str:
         """All that the model wrote."""
-        said = _text(self.content) + _text(self.refusal) + (_text(self.reasoning_content) or _text(self.reasoning))
+        said = (
+            text_of(self.content) + text_of(self.refusal) + (text_of(self.reasoning_content) or text_of(self.reasoning))
+        )
         return said + "".join(call.text for call in self.tool_calls or ())
 
 
@@ -137,15 +139,15 @@ class ChatAccount(EventAccount):
 
     def _take_choice(self, choice: _Choice) -> None:
         self.stop_reason = word(choice.finish_reason) or self.stop_reason
-        text = _text(choice.text) + (choice.delta.text if choice.delta else "")
+        text = text_of(choice.text) + (choice.delta.text if choice.delta else "")
         if text or (choice.delta and choice.delta.tool_calls):
             self.first_content = True
         if self._count_output:
             self.output_chars += len(text)
 
 
-def _text(content: object) -> str:
-    """A text, or those of a list of parts."""
+def text_of(content: object) -> str:
+    """Return a text, or those of a list of parts, one after the other; nothing for anything else."""
     if isinstance(content, list):
         texts = [part.get("text") for part in content if isinstance(part, dict)]
         return "".join(text for text in texts if isinstance(text, str))

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from lastcall_sidecar.wire.openai import text_of
 from lastcall_sidecar.wire.translation import TranslationError
 
 #: By `finish_reason`, OpenAI's and Mistral's (`model_length`: the context is full); anything else is `end_turn`.
@@ -56,12 +57,12 @@ class Said(msgspec.Struct):
     @property
     def thinking(self) -> str:
         """The reasoning, under whichever name."""
-        return _text(self.reasoning_content) or _text(self.reasoning)
+        return text_of(self.reasoning_content) or text_of(self.reasoning)
 
     @property
     def text(self) -> str:
         """The content, and a refusal in words."""
-        return _text(self.content) + _text(self.refusal)
+        return text_of(self.content) + text_of(self.refusal)
 
 
 class Choice(msgspec.Struct):
@@ -108,7 +109,7 @@ class Ending:
             raise TranslationError("the upstream broke its answer off")
         self.finish_reason = choice.finish_reason or self.finish_reason
         self.called = self.called or bool(said.tool_calls)
-        self.refused = self.refused or bool(_text(said.refusal))
+        self.refused = self.refused or bool(text_of(said.refusal))
         if choice.finish_reason == "stop" and isinstance(choice.stop_reason, str):
             self.stop_sequence = choice.stop_reason
 
@@ -168,10 +169,3 @@ def _part(told: Any, name: str) -> Any:
 def _count(told: Any, name: str) -> int:
     value = _part(told, name)
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _text(content: Any) -> str:
-    """A text, or those among a list of parts."""
-    if isinstance(content, list):
-        return "".join(_text(_part(part, "text")) for part in content)
-    return content if isinstance(content, str) else ""
