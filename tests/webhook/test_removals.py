@@ -18,6 +18,7 @@ from lastcall_operator.cluster.resources import (
 from lastcall_operator.injection import InjectionDefaults, inject
 from lastcall_operator.removal.model import Kind
 from lastcall_operator.testing import eviction_review, pod_deletion_review, stateful_set
+from lastcall_operator.webhook.effects import PATCHES
 from lastcall_sidecar.auth import check_drain_token
 
 from .stage import staged
@@ -309,3 +310,17 @@ async def test_fifty_removals_at_once_make_one_list_and_one_poll(stage):
     assert sum(answer["allowed"] for answer in answers) == 1
     assert stage.cluster.requests["GET", "pods"] <= 8  # one for each quarter of a second that this machine takes
     assert max(sidecar.asked for sidecar in stage.loads.values()) <= 8
+
+
+async def test_victims_refused_at_once_have_each_cost_written_once(stage):
+    stage.policy()
+    stage.workload(**{f"p{number}": min(number, 16) for number in range(40)})
+    names = [f"p{number}" for number in range(20, 40)]
+    reviews = [pod_deletion_review(stage.get_pod(name)) for name in names]
+    stage.cluster.slow["PATCH", "pods"] = 0.02
+    answers = await asyncio.gather(*(stage.removal(review) for review in reviews))
+    assert not any(answer["allowed"] for answer in answers)
+    async with asyncio.timeout(10):
+        while any(HELD not in stage.annotations(name) for name in names):  # noqa: ASYNC110 - done behind the answers
+            await asyncio.sleep(0.05)
+    assert stage.cluster.requests["PATCH", "pods"] <= 40 + len(names) + 2 * PATCHES

@@ -69,18 +69,18 @@ class Effects:
                 log.warning("effect.failed", error=str(outcome), exc_info=None if expected else outcome)
 
     async def _annotate(self, view: View, uid: str, change: dict[str, str | None]) -> None:
-        pod = view.pods.get(uid)
-        if pod is None:
-            return
-        metadata = pod["metadata"]
         async with self._slots:
+            pod = view.pods.get(uid)
+            if pod is None or _stands(pod, change):  # many refused at once ask for the same costs
+                return
+            metadata = pod["metadata"]
             try:
                 # The UID is part of the patch: another pod of the same name (a StatefulSet's) is left alone.
                 patch = {"metadata": {"uid": uid, "annotations": change}}
                 written = await self._api.patch(PODS, metadata["namespace"], metadata["name"], patch)
             except (NotFoundError, ConflictError):
                 return
-        view.wrote(written)
+            view.wrote(written)
 
     async def _lease(self, view: View, uid: str, why: str) -> None:
         target = view.target_of(uid)
@@ -102,3 +102,9 @@ class Effects:
         about_policy = About.of(governed.raw, api_version=DRAIN_POLICIES.api_version, kind=DRAIN_POLICIES.kind)
         await self._events.post(about_pod, reason, decision.why)
         await self._events.post(about_policy, reason, f"{about_pod.name}: {decision.why}")
+
+
+def _stands(pod: Object, change: dict[str, str | None]) -> bool:
+    """Whether the pod says so already."""
+    annotations = pod["metadata"].get("annotations") or {}
+    return all(annotations.get(name) == value for name, value in change.items())
