@@ -13,7 +13,7 @@ from typing import Self
 
 import structlog
 
-from lastcall_operator.errors import ApiError, ConflictError
+from lastcall_operator.errors import ApiError, ConflictError, NotFoundError
 
 from .api import Api, Object
 from .resources import EVENTS
@@ -103,18 +103,20 @@ class Events:
     async def _send(self, body: Object, *, count: int, once: bool, now: float) -> None:
         namespace, name = body["metadata"]["namespace"], body["metadata"]["name"]
         stamp = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        first = {**body, "count": count, "firstTimestamp": stamp, "lastTimestamp": stamp}
         if count == 1:
             try:
-                await self._api.create(
-                    EVENTS, namespace, {**body, "count": 1, "firstTimestamp": stamp, "lastTimestamp": stamp}
-                )
+                await self._api.create(EVENTS, namespace, first)
             except ConflictError:
                 if once:
                     return
                 count = 2  # said before our time: its count is not known, but that it is not the first
             else:
                 return
-        await self._api.patch(EVENTS, namespace, name, {"count": count, "lastTimestamp": stamp})
+        try:
+            await self._api.patch(EVENTS, namespace, name, {"count": count, "lastTimestamp": stamp})
+        except NotFoundError:  # the API server keeps an event for an hour by default
+            await self._api.create(EVENTS, namespace, first)
 
     def _body(self, about: About, name: str, reason: str, message: str, *, warning: bool) -> Object:
         return {
