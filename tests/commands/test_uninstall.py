@@ -1,5 +1,7 @@
 """`lastcall uninstall`: what it takes away, what it leaves, and that it needs no right that the chart does not give."""
 
+from dataclasses import replace
+
 import pytest
 
 from lastcall_operator.cluster.resources import (
@@ -61,3 +63,13 @@ async def test_it_calls_what_the_chart_s_role_allows_and_nothing_else(cluster, s
         ("PATCH", PODS.plural),
     }
     assert bool(cluster.all(DRAIN_POLICIES)) is not remove
+
+
+@pytest.mark.parametrize("remove", [False, True], ids=["definitions stay", "definitions go"])
+async def test_a_namespace_that_is_gone_does_not_keep_it_from_the_others(cluster, settings, capsys, remove):
+    cluster.gone.add("before")  # its RoleBinding went with it: forbidden
+    assert await uninstall(replace(settings, namespaces=("before", "default")), remove_resources=remove) == 0
+    marks = [item["metadata"]["annotations"] for item in cluster.all(PODS)]
+    assert not any(set(OURS) & set(each) for each in marks)
+    assert bool(cluster.all(DRAIN_POLICIES)) is not remove
+    assert "left alone: namespace before" in capsys.readouterr().out

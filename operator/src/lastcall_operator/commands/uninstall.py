@@ -12,7 +12,7 @@ from lastcall_operator.cluster.resources import (
     VALIDATING_WEBHOOKS,
     Resource,
 )
-from lastcall_operator.errors import NotFoundError
+from lastcall_operator.errors import ForbiddenError, NotFoundError
 from lastcall_operator.settings import Settings
 
 from .session import Exit
@@ -29,13 +29,22 @@ async def uninstall(settings: Settings, *, remove_resources: bool) -> int:
     ):
         await _delete(api, MUTATING_WEBHOOKS, None, settings.mutating_configuration)
         await _delete(api, VALIDATING_WEBHOOKS, None, settings.validating_configuration)
-        for namespace in settings.namespaces or (None,):
-            await _strip(api, namespace)
-            if remove_resources:
-                for resource in (DRAIN_POLICIES, STREAM_PROXIES):
-                    for item in await _listed(api, resource, namespace):
-                        await _delete(api, resource, item["metadata"]["namespace"], item["metadata"]["name"])
+        if not settings.namespaces:
+            await _clean(api, None, remove_resources=remove_resources)
+        for namespace in settings.namespaces:
+            try:
+                await _clean(api, namespace, remove_resources=remove_resources)
+            except ForbiddenError as error:  # it is gone, most likely, and with it the RoleBinding: nothing is left
+                print(f"left alone: namespace {namespace}: {error}")
     return Exit.DONE
+
+
+async def _clean(api: Api, namespace: str | None, *, remove_resources: bool) -> None:
+    await _strip(api, namespace)
+    if remove_resources:
+        for resource in (DRAIN_POLICIES, STREAM_PROXIES):
+            for item in await _listed(api, resource, namespace):
+                await _delete(api, resource, item["metadata"]["namespace"], item["metadata"]["name"])
 
 
 async def _listed(api: Api, resource: Resource, namespace: str | None) -> list[Object]:

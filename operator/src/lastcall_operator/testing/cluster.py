@@ -39,6 +39,8 @@ class FakeCluster:
         self.failing: int | None = None
         #: requests, by method and plural, that are forbidden
         self.denied: set[tuple[str, str]] = set()
+        #: namespaces that are gone, and the rights in them with them
+        self.gone: set[str] = set()
         #: by how many seconds more the answers to others are late
         self.slow: dict[tuple[str, str], float] = {}
         #: every write with a resourceVersion conflicts
@@ -100,7 +102,7 @@ class FakeCluster:
             await asyncio.sleep(late)
         if self.failing is not None:
             return _status(self.failing, "InternalError", "as asked for")
-        if (request.method, plural) in self.denied:
+        if (request.method, plural) in self.denied or namespace in self.gone:
             return _status(403, "Forbidden", "as asked for")
         if name is not None and request.path.endswith("/exec"):
             return await self._exec(request, name)
