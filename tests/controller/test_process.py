@@ -140,5 +140,36 @@ async def test_a_template_that_cannot_be_injected_is_seen_by_the_watches(tmp_pat
             await asyncio.wait_for(running, 10)
 
 
+async def test_what_went_while_the_api_server_restarted_is_noticed(tmp_path: Path) -> None:
+    async with WatchedCluster() as cluster, FakeSidecars() as sidecars:
+        cluster.put(DEPLOYMENTS, deployment(replicas=2))
+        cluster.put(REPLICA_SETS, replica_set())
+        for number in range(2):
+            sidecar = sidecars.add(f"chat-{number}", f"uid-{number}", in_flight=number + 1)
+            cluster.put(PODS, pod(sidecar.pod, sidecar, port=sidecars.port))
+        cluster.put(DRAIN_POLICIES, drain_policy())
+        settings = Settings(kubeconfig=kubeconfig(tmp_path, cluster.url), admin_port=free_port())
+
+        def rows() -> list[str]:
+            status = cluster.get(DRAIN_POLICIES, "default", "chat").get("status") or {}
+            return sorted(each["name"] for each in status.get("pods") or [])
+
+        stop = asyncio.Event()
+        running = asyncio.create_task(main(settings, stop=stop, quiet_seconds=0.5))
+        try:
+            await until(lambda: rows() == ["chat-0", "chat-1"], "both are seen")
+            looks = lambda: cluster.requests["GET", "services"]  # noqa: E731 - kopf's lists, and ours after them
+            await until(lambda: looks() == 2, "all that is held is there")
+            cluster.restart()
+            await until(lambda: looks() == 4, "and still is")
+            assert not stop.is_set()
+            cluster.restart()
+            cluster.remove(PODS, "default", "chat-1")  # no watch tells of it
+            await until(stop.is_set, "it ends, to begin anew")
+        finally:
+            stop.set()
+            await asyncio.wait_for(running, 10)
+
+
 def sidecars_of(sidecars: FakeSidecars, name: str) -> Any:
     return next(each for each in sidecars._by_ip.values() if each.pod == name)

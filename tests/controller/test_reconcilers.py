@@ -43,7 +43,7 @@ def put_on_delete(it: World) -> None:
 
 
 def test_nothing_but_events_and_indexes_is_registered() -> None:
-    found = registry(lambda *_: None, lambda _: None, lambda _: None, lambda **_: None)
+    found = registry(lambda *_: None, lambda _: None, lambda _: None, lambda: None, lambda **_: None)
     kinds = {kind for kind, _ in handlers(found)}
     assert kinds == {"activities", "indexing", "watching"}
     watched = {handler.selector.any_name for kind, handler in handlers(found) if kind == "watching"}

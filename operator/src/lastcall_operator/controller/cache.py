@@ -9,6 +9,8 @@ from lastcall_operator.status.records import Pod, Service, Workload
 
 Key = tuple[str, ...]
 Object = Mapping[str, Any]
+#: kind, namespace, name and UID
+Identity = tuple[str, str, str, str]
 T = TypeVar("T")
 
 
@@ -103,6 +105,17 @@ class Cache:
         """The Services of a namespace."""
         return list(self.services.get(("namespace", namespace), ()))
 
+    def held(self) -> set[Identity]:
+        """All objects but templates, which are their workloads'."""
+        found = {("Pod", each.namespace, each.name, each.uid) for each in _all(self.pods)}
+        found |= {("Service", each.namespace, each.name, each.uid) for each in _all(self.services)}
+        for index in self.workloads:
+            found |= {(each.kind, each.namespace, each.name, each.uid) for each in _all(index)}
+        for kind, ours in (("StreamProxy", self.proxies), ("DrainPolicy", self.policies)):
+            metadata = (each["metadata"] for each in _all(ours))
+            found |= {(kind, each["namespace"], each["name"], each["uid"]) for each in metadata}
+        return found
+
 
 def pod_keys(pod: Pod) -> dict[Key, Pod]:
     """Where a pod is found."""
@@ -137,6 +150,10 @@ def target_of(policy: Object) -> tuple[str, str]:
     """Kind and name of a DrainPolicy's target; empty where its spec does not say."""
     reference = (policy.get("spec") or {}).get("targetRef") or {}
     return str(reference.get("kind", "")), str(reference.get("name", ""))
+
+
+def _all(index: Mapping[Key, Collection[T]]) -> Iterator[T]:
+    return (each for found in index.values() for each in found)
 
 
 def _one(index: Mapping[Key, Collection[T]], key: Key) -> T | None:

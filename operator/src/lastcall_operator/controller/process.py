@@ -27,6 +27,7 @@ from .drains import Drains
 from .gauges import Gauges, Poller
 from .loops import Loops
 from .metrics import Metrics
+from .missed import QUIET_SECONDS, Missed
 from .orphans import Orphans
 from .peering import Peers, gated
 from .policies import Policies
@@ -103,9 +104,10 @@ class Controller:
             await each.close()
 
 
-async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None:
-    """Run until SIGTERM, or until `stop` is set."""
+async def main(settings: Settings, *, stop: asyncio.Event | None = None, quiet_seconds: float = QUIET_SECONDS) -> None:
+    """Run until SIGTERM, until `stop` is set, or until the watches have missed something (`missed.py`)."""
     login = await _login(settings)
+    ended = asyncio.Event() if stop is None else stop
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(
             await Api.connect(kubeconfig=settings.kubeconfig, context=settings.context)
@@ -127,17 +129,21 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None) -> None
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, _EVERYWHERE, settings.admin_port).start()
         stack.push_async_callback(controller.close)
+        missed = Missed(api, controller.cache, settings.namespaces, ended.set, quiet_seconds)
+        stack.callback(asyncio.create_task(missed.keep()).cancel)
         ready = asyncio.Event()
         stack.callback(asyncio.create_task(_become_ready(ready, probes)).cancel)
         log.info("controller.started", settings=repr(settings))
         await kopf.operator(
-            registry=registry.registry(controller.wake, controller.drains.heard, controller.begin, login),
+            registry=registry.registry(
+                controller.wake, controller.drains.heard, controller.begin, missed.listed, login
+            ),
             settings=registry.settings(settings.peering),
             identity=identity,
             clusterwide=not settings.namespaces,
             namespaces=settings.namespaces,
             ready_flag=ready,
-            stop_flag=stop,
+            stop_flag=ended,
         )
     log.info("controller.stopped")
 

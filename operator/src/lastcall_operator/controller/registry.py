@@ -21,6 +21,13 @@ Wake = Callable[[str, tuple[str, ...]], None]
 
 _WORKLOADS = {"deployments": "Deployment", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet"}
 _SIDECAR = {names.SIDECAR_LABEL: names.TRUE}
+_WATCHED = (
+    ("", "v1", "pods"),
+    ("", "v1", "services"),
+    *(("apps", "v1", plural) for plural in _WORKLOADS),
+    (names.GROUP, names.VERSION, names.STREAM_PROXIES),
+    (names.GROUP, names.VERSION, names.DRAIN_POLICIES),
+)
 
 
 def settings(peering: str = "") -> kopf.OperatorSettings:
@@ -44,9 +51,17 @@ def settings(peering: str = "") -> kopf.OperatorSettings:
 
 
 def registry(
-    wake: Wake, heard: Callable[[Pod], None], begun: Callable[[Cache], None], login: Callable[..., Any]
+    wake: Wake,
+    heard: Callable[[Pod], None],
+    begun: Callable[[Cache], None],
+    listed: Callable[[], None],
+    login: Callable[..., Any],
 ) -> kopf.OperatorRegistry:
-    """The handlers. `heard` gets every pod as it changes, `begun` the indexes, which fill later."""
+    """The handlers.
+
+    `heard` gets every pod as it changes, `begun` the indexes, which fill later; `listed` is called for each object that
+    a watch finds when it begins.
+    """
     found = kopf.OperatorRegistry()
     cache: list[Cache] = []
 
@@ -87,6 +102,7 @@ def registry(
     async def _service(namespace: str | None, **_: Any) -> None:
         _wake_all(wake, "StreamProxy", cache[0].proxies_in(namespace or ""))
 
+    _watch_lists(found, listed)
     for plural, kind in _WORKLOADS.items():
         _watch_workloads(found, wake, cache, plural, kind)
     for plural, kind, index in (
@@ -102,6 +118,15 @@ def handlers(found: kopf.OperatorRegistry) -> Iterator[tuple[str, Any]]:
     for kind in ("_activities", "_indexing", "_watching", "_spawning", "_changing", "_webhooks"):
         for handler in getattr(found, kind)._handlers:  # noqa: SLF001 - kopf has no other way to list them
             yield kind.strip("_"), handler
+
+
+def _watch_lists(found: kopf.OperatorRegistry, listed: Callable[[], None]) -> None:
+    for group, version, plural in _WATCHED:
+        labels = _SIDECAR if plural == "pods" else None
+
+        @kopf.on.event(group, version, plural, id=f"{plural}-listed", labels=labels, when=_is_listed, registry=found)
+        async def _listed(**_: Any) -> None:
+            listed()
 
 
 def _watch_workloads(found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache], plural: str, kind: str) -> None:
@@ -140,6 +165,10 @@ def _watch_ours(
         # The youngest of several may be the only one left, or the older one.
         here = cache[0].proxies_in(namespace) if kind == "StreamProxy" else cache[0].policies_in(namespace)
         _wake_all(wake, kind, here)
+
+
+def _is_listed(event: kopf.RawEvent, **_: Any) -> bool:
+    return event["type"] is None
 
 
 def _wake_for_pod(wake: Wake, cache: Cache, pod: Pod) -> None:

@@ -142,6 +142,7 @@ class Service:
     name: str
     selector: Mapping[str, str]
     targets: tuple[str | int, ...]
+    uid: str = ""
 
 
 def pod_record(body: Mapping[str, Any]) -> Pod:
@@ -227,7 +228,8 @@ def service_record(body: Mapping[str, Any]) -> Service:
     metadata, spec = body["metadata"], body.get("spec") or {}
     ports = [each for each in spec.get("ports") or [] if each.get("protocol", "TCP") == "TCP"]
     targets = tuple(each.get("targetPort") or each.get("port", 0) for each in ports)
-    return Service(metadata.get("namespace", ""), metadata["name"], dict(spec.get("selector") or {}), targets)
+    selector = dict(spec.get("selector") or {})
+    return Service(metadata.get("namespace", ""), metadata["name"], selector, targets, metadata.get("uid", ""))
 
 
 def owner_of(metadata: Mapping[str, Any]) -> Mapping[str, str]:

@@ -35,13 +35,21 @@ _RESOURCES = {
 class WatchedCluster(FakeCluster):
     """As FakeCluster; what the controller watches is in its discovery."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._oldest = 0
+
+    def restart(self) -> None:
+        """End every watch, and remember nothing of what was before."""
+        self._oldest = next(self._versions)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if (found := _discovery(request.path)) is not None:
             return web.json_response(found)
         if request.query.get("watch"):
             return await self._watch(request)
         if request.method == "GET" and request.path.rsplit("/", 1)[-1] in _UNUSED:
-            return web.json_response({"metadata": {"resourceVersion": "1"}, "items": []})
+            return web.json_response({"metadata": {"resourceVersion": str(self._oldest or 1)}, "items": []})
         answer = await super()._handle(request)
         body = answer.body if request.method == "GET" and isinstance(answer, web.Response) else None
         if isinstance(body, bytes) and b'"items"' in body:
@@ -51,7 +59,8 @@ class WatchedCluster(FakeCluster):
 
     def _newest(self, path: str) -> str:
         plural = path.rsplit("/", 1)[-1]
-        return str(max((int(obj["metadata"]["resourceVersion"]) for obj in self._all_of(plural).values()), default=0))
+        versions = (int(obj["metadata"]["resourceVersion"]) for obj in self._all_of(plural).values())
+        return str(max((self._oldest, *versions)))
 
     def _all_of(self, plural: str) -> dict[str, dict[str, Any]]:
         return {obj["metadata"]["uid"]: obj for (each, _, _), obj in self._objects.items() if each == plural}
@@ -61,11 +70,14 @@ class WatchedCluster(FakeCluster):
         label = request.query.get("labelSelector", "")
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        since = int(request.query.get("resourceVersion") or 0)
+        since, oldest = int(request.query.get("resourceVersion") or 0), self._oldest
+        if since < oldest:
+            await _send(response, "ERROR", {"code": 410, "reason": "Expired"})
+            return response
         known = {
             uid: obj for uid, obj in self._all_of(plural).items() if int(obj["metadata"]["resourceVersion"]) <= since
         }
-        while request.transport is not None and not request.transport.is_closing():
+        while request.transport is not None and not request.transport.is_closing() and self._oldest == oldest:
             now = {uid: obj for uid, obj in self._all_of(plural).items() if _fits(label, obj)}
             for uid, obj in now.items():
                 old = known.get(uid)
