@@ -168,6 +168,12 @@ def network(name: str, *rules: dict[str, Any], labels: dict[str, str] | None = N
     return {"metadata": {"name": name}, "spec": spec}
 
 
+def expressing(operator: str, value: str) -> Any:
+    found = network("a")
+    found["spec"]["podSelector"] = {"matchExpressions": [{"key": "app", "operator": operator, "values": [value]}]}
+    return found
+
+
 @pytest.mark.parametrize(
     ("policies", "name"),
     [
@@ -176,6 +182,8 @@ def network(name: str, *rules: dict[str, Any], labels: dict[str, str] | None = N
         pytest.param([network("a", {"ports": [{"port": 80}]})], "a", id="another-port"),
         pytest.param([network("a", {"ports": [{"port": 8081}]}), network("b")], "b", id="our-port"),
         pytest.param([network("a", labels={"app": "x"})], None, id="other-pods"),
+        pytest.param([expressing("In", "db"), network("b")], "b", id="other-pods-by-expression"),
+        pytest.param([expressing("NotIn", "db"), network("b")], "a", id="our-pods-by-expression"),
         pytest.param([network("a", types=["Egress"])], None, id="egress"),
     ],
 )

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lastcall_operator.api.selector import Expression, Operator, Selector
+
 
 def likely(policies: Iterable[Mapping[str, Any]], labels: Mapping[str, str], ports: Iterable[int]) -> str | None:
     """The first, by name, that selects such a pod for ingress and lets nobody in at these ports.
@@ -18,9 +20,17 @@ def likely(policies: Iterable[Mapping[str, Any]], labels: Mapping[str, str], por
 
 
 def _selects(spec: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    selector = spec.get("podSelector") or {}
     types = spec.get("policyTypes") or ["Ingress"]
-    return "Ingress" in types and (selector.get("matchLabels") or {}).items() <= labels.items()
+    return "Ingress" in types and _selector(spec.get("podSelector") or {}).matches(labels)
+
+
+def _selector(given: Mapping[str, Any]) -> Selector:
+    """A selector as the API server has let it in, which knows fewer bounds than ours."""
+    expressions = (
+        Expression(key=each["key"], operator=Operator(each["operator"]), values=tuple(each.get("values") or ()))
+        for each in given.get("matchExpressions") or []
+    )
+    return Selector(match_labels=given.get("matchLabels") or {}, match_expressions=tuple(expressions))
 
 
 def _opens(policy: Mapping[str, Any], ports: frozenset[int]) -> bool:
