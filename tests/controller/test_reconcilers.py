@@ -330,3 +330,31 @@ async def test_an_api_server_that_fails_ends_no_loop() -> None:
         it.cluster.failing = None
         assert len(it.controller.policies) == 1
         await it.controller.close()
+
+
+async def test_what_ended_before_a_policy_was_in_force_is_not_of_its_rollout() -> None:
+    async with world() as it:
+        made = stateful_set(replicas=2)
+        made["status"] = {"replicas": 2, "readyReplicas": 2, "updateRevision": "new"}
+        it.cluster.put(STATEFUL_SETS, made)
+        it.cluster.put(DRAIN_POLICIES, drain_policy(target=("StatefulSet", "chat")))
+        late = drain_policy("late", ("StatefulSet", "chat"))
+        late["metadata"]["creationTimestamp"] = "2026-11-22T11:00:00Z"
+        it.cluster.put(DRAIN_POLICIES, late)
+        for name, deleted in (("chat-0", {}), ("chat-1", {"deletionTimestamp": stamp(it.now())})):
+            it.add_pod(name, 3, owner=("StatefulSet", "chat"), labels={"controller-revision-hash": "old"})
+            found = it.cluster.get(PODS, "default", name)
+            it.cluster.put(PODS, {**found, "metadata": {**found["metadata"], **deleted}})
+        it.look()
+        await it.controller.drains.step(("default", "chat-1", "uid-chat-1"))
+        it.cluster.remove(PODS, "default", "chat-1")
+        it.look()
+        await it.controller.drains.step(("default", "chat-1", "uid-chat-1"))  # killed: its three are lost
+        await it.controller.policies.close()  # which are woken by it
+        for name, dropped in (("chat", 3), ("late", None)):
+            await it.policy(name)
+            rollout = it.cluster.get(DRAIN_POLICIES, "default", name)["status"].get("rollout") or {}
+            assert rollout.get("dropped") == dropped
+        it.cluster.remove(DRAIN_POLICIES, "default", "chat")
+        await it.policy("late")
+        assert it.cluster.get(DRAIN_POLICIES, "default", "late")["status"]["rollout"]["dropped"] == 0

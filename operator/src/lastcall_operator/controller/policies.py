@@ -65,18 +65,24 @@ class Policies:
         obj = self._cache().policy(*key)
         if obj is None:
             self._memories.pop(key, None)
-            self._metrics.pods(key, None)
+            self._let_go(key)
             return None
         try:
             policy = parse_drain_policy(dict(obj))
         except SpecError as error:
+            self._let_go(key)
             return await self._mistaken(obj, str(error))
         view = self._view(policy)
         if view.workload is None or view.older is not None:
-            self._metrics.pods(key, None)
+            self._let_go(key)
             await self._write(obj, view, {"inFlight": 0, "pods": []}, policy.spec.poll_seconds)
             return IDLE_SECONDS
         return await self._govern(key, obj, policy, view, view.workload)
+
+    def _let_go(self, key: PolicyKey) -> None:
+        """It has no pods. What ended is nobody's, or another policy's."""
+        self._metrics.pods(key, None)
+        self._drains.outcomes(key)
 
     async def _govern(
         self, key: PolicyKey, obj: Object, policy: DrainPolicyObject, view: PolicyView, workload: Workload
