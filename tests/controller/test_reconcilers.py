@@ -358,3 +358,17 @@ async def test_what_ended_before_a_policy_was_in_force_is_not_of_its_rollout() -
         it.cluster.remove(DRAIN_POLICIES, "default", "chat")
         await it.policy("late")
         assert it.cluster.get(DRAIN_POLICIES, "default", "late")["status"]["rollout"]["dropped"] == 0
+
+
+async def test_nothing_is_kept_of_what_is_gone() -> None:
+    async with world() as it:
+        for resource, made in ((DRAIN_POLICIES, drain_policy()), (STREAM_PROXIES, stream_proxy())):
+            look = it.policy if resource is DRAIN_POLICIES else it.proxy
+            it.cluster.put(resource, made)
+            await look()
+            obj = it.cluster.get(resource, "default", "chat")
+            obj.pop("status")
+            assert it.controller.writes.status_of(obj) != {}
+            it.cluster.remove(resource, "default", "chat")
+            await look()
+            assert it.controller.writes.status_of(obj) == {}

@@ -65,6 +65,7 @@ class Policies:
         obj = self._cache().policy(*key)
         if obj is None:
             self._memories.pop(key, None)
+            self._writes.forget(DRAIN_POLICIES, *key)
             self._let_go(key)
             return None
         try:

@@ -71,6 +71,7 @@ class Proxies:
         obj = self._cache().proxy(*key)
         if obj is None:
             self._memories.pop(key, None)
+            self._writes.forget(STREAM_PROXIES, *key)
             return None
         memory = self._memories.setdefault(key, _Memory())
         public_key, unsigned = await self._public_key()

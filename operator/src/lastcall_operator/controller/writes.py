@@ -18,6 +18,8 @@ from lastcall_operator.status.records import Workload
 from lastcall_operator.status.rollouts import stamp
 from lastcall_operator.status.told import Happened, Told, steady
 
+Place = tuple[Resource, str, str]
+
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 
 
@@ -26,8 +28,8 @@ class Writes:
 
     def __init__(self, api: Api, events: Events, clock: Callable[[], float]) -> None:
         self.api, self.events, self.clock = api, events, clock
-        #: the last status written, and when, by the object's UID
-        self._written: dict[str, tuple[Object, float]] = {}
+        #: the last status written, when, and of which resource, namespace and name, by the object's UID
+        self._written: dict[str, tuple[Object, float, Place]] = {}
 
     def status_of(self, obj: Mapping[str, Any]) -> Object:
         """The status as we wrote it last: the watch may lag behind."""
@@ -54,7 +56,8 @@ class Writes:
         listed = {each.type for each in told}
         conditions = [each for each in conditions if each.get("type") in listed]
         after = {**values, "observedGeneration": generation, "conditions": conditions}
-        _, at = self._written.get(metadata["uid"], ({}, 0.0))
+        written = self._written.get(metadata["uid"])
+        at = 0.0 if written is None else written[1]
         if after == before or (steady(after) == steady(before) and now - at < pace_seconds):
             return False
         try:
@@ -62,12 +65,13 @@ class Writes:
             await self.api.patch(resource, metadata["namespace"], metadata["name"], patch, subresource="status")
         except NotFoundError:
             return False
-        self._written[metadata["uid"]] = (after, now)
+        self._written[metadata["uid"]] = after, now, (resource, metadata["namespace"], metadata["name"])
         return True
 
-    def forget(self, uid: str) -> None:
-        """The object is gone."""
-        self._written.pop(uid, None)
+    def forget(self, resource: Resource, namespace: str, name: str) -> None:
+        """There is no such object any more."""
+        place = resource, namespace, name
+        self._written = {uid: written for uid, written in self._written.items() if written[2] != place}
 
     async def tell(self, about: About, happened: Iterable[Happened]) -> None:
         """Post events."""
