@@ -89,3 +89,17 @@ def test_an_error_names_the_document_without_a_name_too():
     with pytest.raises(InjectionError, match=r"^Pod/: spec\.hostNetwork") as caught:
         inject_documents([document], [proxy()], DEFAULTS)
     assert caught.value.reason == "PortConflict"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"containers": [{"image": "a"}]}, id="a container without a name"),
+        pytest.param({"containers": [{"name": "a", "ports": [{"name": "http"}]}]}, id="a port without a number"),
+        pytest.param({"containers": ["app"]}, id="a container that is a word"),
+        pytest.param({"containers": [app(ports="http")]}, id="ports that are a word"),
+    ],
+)
+def test_what_is_no_pod_is_told_by_its_name(spec):
+    with pytest.raises(InjectionError, match=r"^Pod/chat-1: no API server takes"):
+        inject_documents([pod(**spec)], [proxy()], DEFAULTS)

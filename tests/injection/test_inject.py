@@ -429,6 +429,9 @@ def test_a_gateway_listens_where_its_own_variables_say():
             id="UDP",
         ),
         pytest.param(
+            pod(app(), app()), "Ingress", {}, ["containers[app]", "http"], "PortConflict", id="two of one name"
+        ),
+        pytest.param(
             pod(app(), app("b")), "Ingress", {}, ["spec.appPort", "app and b"], "PortConflict", id="two claim the name"
         ),
         pytest.param(

@@ -52,7 +52,8 @@ def find_app_port(spec: Object, proxy: StreamProxy) -> AppPort:
 
 def take_over(spec: Object, app: AppPort, original: Original, notes: list[Note]) -> list[str]:
     """Rename the app's port, under all its names; returns the names that are the sidecar's now."""
-    (container,) = [it for it in spec["containers"] if it["name"] == app.container]
+    # The first: that no two have one name is checked after us, and told as a conflict below.
+    container = next(it for it in spec["containers"] if it["name"] == app.container)
     taken = {port["name"] for it in all_containers(spec) for port in it.get("ports") or [] if port.get("name")}
     taken |= {part["port"] for part in port_users(container) if isinstance(part.get("port"), str)}
     freed: list[str] = []

@@ -68,6 +68,8 @@ def inject_documents(
             injected = inject(pod, require_proxy(pod["metadata"]["labels"], near), defaults)
         except InjectionError as error:
             raise InjectionError(f"{name}: {error}", error.reason) from error
+        except (KeyError, TypeError, AttributeError) as error:  # nobody has checked it yet
+            raise InjectionError(f"{name}: no API server takes such a pod: {error!r}") from error
         made.append(_with(document, path, injected.pod))
         notes += [(name, note) for note in injected.notes]
         count += 1
