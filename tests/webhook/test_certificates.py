@@ -12,7 +12,7 @@ from lastcall_operator.settings import Settings
 from lastcall_operator.telemetry.metrics import Metrics
 from lastcall_operator.testing import FakeCluster, pod_deletion_review
 from lastcall_operator.webhook.certificates import Certificates, make, service_names, usable
-from lastcall_operator.webhook.trust import CertificateError, Trust, server_context
+from lastcall_operator.webhook.trust import RETRY_SECONDS, CertificateError, Trust, server_context
 
 from .stage import HOST, staged
 
@@ -150,6 +150,21 @@ async def test_a_missing_configuration_stops_nothing(cluster, api, metrics):
     trust = keeper(api, metrics)
     await trust.look()
     assert trust.ready
+
+
+async def test_a_configuration_that_comes_later_trusts_it_soon(cluster, api, metrics):
+    found = cluster.get(MUTATING_WEBHOOKS, None, "f-injection")
+    cluster.remove(MUTATING_WEBHOOKS, None, "f-injection")
+    trust = keeper(api, metrics)
+    keeping = asyncio.create_task(trust.keep())
+    async with asyncio.timeout(2 * RETRY_SECONDS):
+        while not trust.ready:  # noqa: ASYNC110 - seen from outside, as a probe does
+            await asyncio.sleep(0.01)
+        cluster.put(MUTATING_WEBHOOKS, found)
+        config = lambda: cluster.get(MUTATING_WEBHOOKS, None, "f-injection")["webhooks"][0]["clientConfig"]  # noqa: E731
+        while "caBundle" not in config():  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    keeping.cancel()
 
 
 async def test_with_cert_manager_files_are_loaded_and_nothing_is_patched(cluster, api, metrics, tmp_path):

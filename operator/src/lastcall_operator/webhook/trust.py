@@ -19,7 +19,7 @@ import structlog
 
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import MUTATING_WEBHOOKS, SECRETS, VALIDATING_WEBHOOKS, Resource
-from lastcall_operator.errors import ConflictError, InvalidError, LastcallError
+from lastcall_operator.errors import ConflictError, InvalidError, LastcallError, NotFoundError
 from lastcall_operator.settings import Settings
 from lastcall_operator.telemetry.metrics import Metrics
 
@@ -75,16 +75,17 @@ class Trust:
         """Look every minute, for ever."""
         while True:
             try:
-                await self.look()
-                pause = ROUND_SECONDS
+                pause = ROUND_SECONDS if await self.look() else RETRY_SECONDS
             except (LastcallError, OSError, ssl.SSLError) as error:
                 log.warning("certificate.failed", error=str(error))
                 self._metrics.fault(type(error).__name__)
                 pause = RETRY_SECONDS
             await asyncio.sleep(pause)
 
-    async def look(self) -> None:
+    async def look(self) -> bool:
         """Load what is newest, make it when there is none or it ends soon, and tell the API server.
+
+        Whether both configurations were there to be told: in an installation they may come after us.
 
         Errors: ApiError, CertificateError.
         """
@@ -92,12 +93,13 @@ class Trust:
         if folder is not None:
             self._load(await asyncio.to_thread(_of_folder, Path(folder)))
             self._trusted = True  # cert-manager's injector tells the API server
-            return
+            return True
         certificates = await self._of_secret()
         # Told before it serves: a leaf that nobody trusts yet would keep labelled pods from starting.
-        await self._tell(certificates.authority)
+        complete = await self._tell(certificates.authority)
         self._load(certificates)
         self._trusted = True
+        return complete
 
     def _load(self, certificates: Certificates) -> None:
         if certificates == self._loaded:
@@ -135,28 +137,35 @@ class Trust:
             return made
         raise CertificateError(f"Secret {namespace}/{name} keeps changing")
 
-    async def _tell(self, authority: str) -> None:
-        """Have the API server trust it.
+    async def _tell(self, authority: str) -> bool:
+        """Have the API server trust it; whether both configurations are there.
 
         Errors: CertificateError, as long as somebody else writes the configurations faster.
         """
         bundle = base64.b64encode(authority.encode()).decode()
+        complete = True
         for resource, name in (
             (MUTATING_WEBHOOKS, self._settings.mutating_configuration),
             (VALIDATING_WEBHOOKS, self._settings.validating_configuration),
         ):
             for _ in range(TRIES):
-                if await self._told(resource, name, bundle):
+                try:
+                    if await self._told(resource, name, bundle):
+                        break
+                except NotFoundError:
+                    log.warning("configuration.missing", name=name)  # an installation's beginning, or an uninstall
+                    complete = False
                     break
             else:
                 raise CertificateError(f"{resource.kind} {name} keeps changing: it does not trust the certificate yet")
+        return complete
 
     async def _told(self, resource: Resource, name: str, bundle: str) -> bool:
-        """Whether the configuration trusts the bundle now; False when it has changed meanwhile."""
-        found = await self._api.find(resource, None, name)
-        if found is None:
-            log.warning("configuration.missing", name=name)  # an uninstall, or a chart without this half
-            return True
+        """Whether the configuration trusts the bundle now; False when it has changed meanwhile.
+
+        Errors: NotFoundError, ApiError.
+        """
+        found = await self._api.get(resource, None, name)
         patch: list[dict[str, Any]] = [
             {"op": "test", "path": "/metadata/resourceVersion", "value": found["metadata"]["resourceVersion"]}
         ]
