@@ -144,3 +144,22 @@ def test_annotations_and_names_of_others_stay():
 def test_nothing_is_patched_the_second_time():
     once = inject(pod(), proxy(), DEFAULTS).pod
     assert json_patch(once, inject(once, proxy(), DEFAULTS).pod) == []
+
+
+def test_an_image_that_another_webhook_has_rewritten_stays():
+    once = inject(pod(), proxy(), DEFAULTS).pod
+    pinned = "mirror.example/lastcall-sidecar@sha256:0123"
+    sidecar(once)["image"] = pinned
+    once["spec"]["containers"].append({"name": "mesh", "image": "mesh:1"})
+    twice = inject(once, proxy(), DEFAULTS).pod
+    assert sidecar(twice)["image"] == pinned
+    assert inject(twice, proxy(), DEFAULTS).pod == twice
+    assert undo(twice)["spec"]["containers"][1] == {"name": "mesh", "image": "mesh:1"}
+    other = proxy(sidecar={"image": "lastcall-sidecar:0.2.0"})
+    assert sidecar(inject(twice, other, DEFAULTS).pod)["image"] == "lastcall-sidecar:0.2.0"
+
+
+def test_what_else_others_gave_the_sidecar_goes():
+    once = inject(pod(), proxy(), DEFAULTS).pod
+    sidecar(once)["volumeMounts"].append({"name": "kube-api-access-1", "mountPath": "/var/run/secrets"})
+    assert inject(once, proxy(), DEFAULTS) == inject(pod(), proxy(), DEFAULTS)

@@ -64,7 +64,7 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
 
     Errors: InjectionError, a sentence that names the field.
     """
-    pod = undo(pod)
+    before, pod = pod, undo(pod)
     spec = pod.get("spec") or {}
     _require_possible(spec, proxy)
     original = Original(spec.get("terminationGracePeriodSeconds"))
@@ -75,6 +75,7 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
         admin_port = _add_sidecar(spec, proxy, defaults, original, notes)
     _extend_grace(spec, proxy, original)
     _mark(pod, proxy, admin_port, original, notes)
+    _keep_image(before, pod)
     return Injected(pod, tuple(notes))
 
 
@@ -285,9 +286,23 @@ def _mark(pod: Object, proxy: StreamProxy, admin_port: int, original: Original, 
     metadata["annotations"] = annotations
 
 
+def _keep_image(before: Object, pod: Object) -> None:
+    """Leave the sidecar the image that another webhook gave it (a mirror, a digest) when we put in the same again."""
+    annotations = (before.get("metadata") or {}).get("annotations") or {}
+    if annotations.get(names.INJECTED) != pod["metadata"]["annotations"][names.INJECTED]:
+        return
+    for standing, made in zip(_sidecars(before.get("spec") or {}), _sidecars(pod["spec"]), strict=False):
+        made["image"] = standing.get("image", made["image"])
+
+
+def _sidecars(spec: Object) -> list[Object]:
+    """The sidecar, if it is one of ours that stands beside an app."""
+    return [it for it in spec.get("initContainers") or [] if it["name"] == names.SIDECAR_CONTAINER]
+
+
 def _hash(spec: Object, proxy: StreamProxy) -> str:
     """The hash of what is ours in the pod: the same for all pods of a template, whatever others add to each."""
-    container = [it for it in spec.get("initContainers") or [] if it["name"] == names.SIDECAR_CONTAINER]
+    container = _sidecars(spec)
     volumes = [it for it in spec["volumes"] if paths.is_our_volume(it["name"])]
     ours = [proxy.spec.mode.value, container, volumes, spec["terminationGracePeriodSeconds"]]
     return f"sha256:{hashlib.sha256(_compact(ours).encode()).hexdigest()}"
