@@ -73,6 +73,21 @@ async def test_while_enough_are_finishing_a_busy_one_waits(stage):
     assert "a must finish first" in answer["status"]["message"]
 
 
+@pytest.mark.parametrize(
+    ("owner", "paced"), [("chat-5d9f", True), ("other-5d9f", False)], ids=["of the deployment", "of another"]
+)
+async def test_a_pod_whose_replicaset_is_gone_already_still_finishes_its_streams(stage, owner, paced):
+    stage.policy(maxDraining=1)
+    stage.workload(a=1)
+    leaving = stage.pod("leaving", 4, owner=("ReplicaSet", owner))  # revisionHistoryLimit: 0
+    leaving["metadata"] |= {"deletionTimestamp": "2999-11-22T10:00:00Z"}
+    leaving["metadata"]["labels"]["pod-template-hash"] = "5d9f"
+    stage.cluster.put(PODS, leaving)
+    answer = await stage.removal(pod_deletion_review(stage.get_pod("a")))
+    assert answer["allowed"] is not paced
+    assert not paced or "leaving must finish first" in answer["status"]["message"]
+
+
 async def test_a_statefulsets_victim_is_only_paced(stage):
     stage.cluster.put(STATEFUL_SETS, stateful_set())
     stage.policy(target=("StatefulSet", "chat"), maxDraining=1)

@@ -204,7 +204,9 @@ class Observer:
             self._owners(workload, target, query),
             self.proxies(namespace),
         )
-        mine = {pod["metadata"]["uid"]: pod for pod in pods if _owner_uid(pod) in owners}
+        mine = {
+            pod["metadata"]["uid"]: pod for pod in pods if _owner_uid(pod) in owners or _outlives_owner(pod, workload)
+        }
         targets = [asked for pod in mine.values() if (asked := target_of(pod)) is not None]
         gauges = await self._sidecars.poll(targets, POLL_SECONDS)
         needed = {uid: needed_seconds(pod, proxies) for uid, pod in mine.items()}
@@ -258,6 +260,13 @@ def _oldest(namespace: str, policies: Sequence[Object], owners: list[tuple[Any, 
         if (reference.kind, reference.name) in owners and reference.kind in KINDS:
             found.append(Governed(Workload(namespace, reference.kind.value, reference.name), policy, raw))
     return min(found, key=lambda each: each.policy.age, default=None)
+
+
+def _outlives_owner(pod: Object, workload: Workload) -> bool:
+    """Whether a pod on its way out is of a ReplicaSet that its Deployment has deleted (`revisionHistoryLimit`)."""
+    owner, labels = reading.controller_of(pod) or {}, pod["metadata"].get("labels") or {}
+    made = f"{workload.name}-{labels.get('pod-template-hash')}"
+    return workload.kind == "Deployment" and "deletionTimestamp" in pod["metadata"] and owner.get("name") == made
 
 
 def _owner_uid(thing: Object) -> str | None:
