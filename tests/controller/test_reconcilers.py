@@ -84,6 +84,24 @@ async def test_at_rest_a_hold_lasts_only_as_long_as_somebody_may_ask(kind: Any, 
         assert "Held" not in it.said()
 
 
+@pytest.mark.parametrize("ready", [2, 1], ids=["one drains", "and one is never Ready"])
+async def test_a_hold_that_nobody_wants_any_more_ends_although_the_workload_is_never_quiet(ready: int) -> None:
+    async with world() as it:
+        put_deployment(it)
+        made = it.cluster.get(DEPLOYMENTS, "default", "chat")
+        it.cluster.put(DEPLOYMENTS, {**made, "status": {"replicas": 2, "readyReplicas": ready}})
+        it.add_pod("chat-a", 3, annotations={names.HELD_SINCE: stamp(it.now() - 3000)})
+        it.add_pod("chat-b", 3)
+        it.add_pod("chat-c", 9)  # it was to go instead, and takes half an hour
+        found = it.cluster.get(PODS, "default", "chat-c")
+        found["metadata"]["deletionTimestamp"] = stamp(it.now() + 1800)
+        it.cluster.put(PODS, found)
+        await it.policy()
+        it.ahead_seconds += 11
+        await it.policy()
+        assert names.HELD_SINCE not in it.annotations("chat-a"), "an hour after it, a busy pod would go first"
+
+
 async def test_a_controller_that_may_not_write_reservations_goes_on() -> None:
     async with world() as it:
         put_deployment(it)

@@ -108,7 +108,6 @@ class Workload:
     replicas: int
     #: what its own status counts
     current_replicas: int
-    ready_replicas: int
     #: StatefulSet: the revision wanted; ReplicaSet: its template's hash; empty for a Deployment
     revision: str
     #: ReplicaSet: its place in the Deployment's history
@@ -211,7 +210,6 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
         owner_name=owner.get("name", ""),
         replicas=1 if spec.get("replicas") is None else int(spec["replicas"]),
         current_replicas=int(status.get("replicas") or 0),
-        ready_replicas=int(status.get("readyReplicas") or 0),
         revision=revision,
         sequence=int(sequence) if sequence.isdigit() else 0,
         on_delete=kind == "StatefulSet" and strategy.get("type") == "OnDelete",
