@@ -154,6 +154,7 @@ def proxy(*conditions, observed=1):
         pytest.param([("Accepted", "False")], [Mark.FAIL], id="bad when false"),
         pytest.param([("Bypassed", "True"), ("PortConflict", "True")], [Mark.FAIL, Mark.FAIL], id="bad when true"),
         pytest.param([("ProgressDeadlineTooShort", "True")], [Mark.FAIL], id="a paced rollout will be called failed"),
+        pytest.param([("KeyUnusable", "True")], [Mark.FAIL], id="no drain can be leased"),
         pytest.param([("Configured", "Unknown")], [Mark.OK], id="unknown is no verdict"),
     ],
 )

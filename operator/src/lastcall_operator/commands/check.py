@@ -26,7 +26,7 @@ from .session import Exit, as_json, connect, look, where
 AUTOSCALER_GRACE_SECONDS = 600
 #: Conditions that are good when False.
 _BAD_WHEN_TRUE = frozenset(
-    {"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled", "ProgressDeadlineTooShort"}
+    {"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled", "ProgressDeadlineTooShort", "KeyUnusable"}
 )
 _BAD_WHEN_FALSE = frozenset({"Accepted", "Configured", "Ready"})
 
