@@ -1,6 +1,11 @@
 """Events: counted while they are there, and told anew when the API server has let them go."""
 
-from lastcall_operator.cluster.events import About, Events
+import re
+from dataclasses import replace
+
+import pytest
+
+from lastcall_operator.cluster.events import About, Events, event_name
 from lastcall_operator.cluster.resources import EVENTS
 from lastcall_operator.testing import FakeCluster
 
@@ -24,3 +29,10 @@ async def test_what_is_said_again_is_counted_and_after_its_event_has_run_out_sai
         now += 60
         await events.post(ABOUT, "Unreachable", "none answers")
         assert cluster.all(EVENTS)[0]["count"] == 4
+
+
+@pytest.mark.parametrize("name", ["a" * 253, "a" * 229 + "-" + "b" * 23, "a" * 229 + ".b"])
+def test_an_events_name_is_one_that_the_api_server_takes(name):
+    made = event_name(replace(ABOUT, name=name), "Unreachable", "none answers")
+    assert len(made) <= 253
+    assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*", made)

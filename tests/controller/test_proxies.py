@@ -177,3 +177,26 @@ async def test_a_key_that_cannot_be_read_for_now_is_not_taken_for_none() -> None
         with pytest.raises(ApiUnavailableError):
             await it.proxy()
         assert it.cluster.all(CONFIG_MAPS) == []
+
+
+async def test_the_longest_name_has_its_configuration() -> None:
+    async with world() as it:
+        made, name = stream_proxy(), "a" * names.MAX_NAME_CHARS
+        it.cluster.put(STREAM_PROXIES, {**made, "metadata": {**made["metadata"], "name": name}})
+        await it.proxy(name)
+        (found,) = it.cluster.all(CONFIG_MAPS)
+        assert max(map(len, found["metadata"]["labels"].values())) <= 63, "the API server takes no longer ones"
+        assert found["metadata"]["annotations"] == {names.STREAM_PROXY: name}
+
+
+async def test_a_configuration_that_cannot_be_written_is_told() -> None:
+    async with world() as it:
+        it.cluster.put(STREAM_PROXIES, stream_proxy())
+        it.cluster.denied.add(("POST", "configmaps"))  # a quota, say
+        await it.proxy()
+        status, _, message = told(it, "Accepted")
+        assert status == "False"
+        assert "configmaps" in message
+        it.cluster.denied.clear()
+        await it.proxy()
+        assert told(it, "Accepted")[0] == "True"

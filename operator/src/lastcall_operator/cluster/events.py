@@ -140,4 +140,4 @@ class Events:
 def event_name(about: About, reason: str, same: str) -> str:
     """The name of an event, at most 253 characters: the object's, and a hash of what is said."""
     said = hashlib.sha256(f"{about.uid}\0{reason}\0{same}".encode()).hexdigest()[:16]
-    return f"{about.name[:230]}.{said}"
+    return f"{about.name[:230].rstrip('-.')}.{said}"

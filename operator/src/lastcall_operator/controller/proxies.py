@@ -13,7 +13,7 @@ from lastcall_operator.cluster.events import About
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import STREAM_PROXIES
 from lastcall_operator.configuration.render import render
-from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotOursError
+from lastcall_operator.errors import ApiUnavailableError, ForbiddenError, InvalidError, LastcallError, NotOursError
 from lastcall_operator.injection import InjectionDefaults, Refusal, choose_proxy, refusals
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.policies import unreachable
@@ -118,7 +118,7 @@ class Proxies:
             return None, str(error)
         try:
             await self._writes.config_map(obj, rendered.text)
-        except NotOursError as error:
+        except (NotOursError, ForbiddenError, InvalidError) as error:  # a quota, or somebody else's webhook
             return proxy, str(error)
         memory.hash = rendered.hash
         return proxy, None

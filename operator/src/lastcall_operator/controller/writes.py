@@ -116,9 +116,14 @@ class Writes:
             "uid": metadata["uid"],
             "controller": True,
         }
-        labels = {"app.kubernetes.io/managed-by": "lastcall", names.STREAM_PROXY: metadata["name"]}
         wanted: Object = {
-            "metadata": {"name": name, "labels": labels, "ownerReferences": [reference]},
+            "metadata": {
+                "name": name,
+                "labels": {"app.kubernetes.io/managed-by": "lastcall"},
+                # No label: those have 63 characters at most.
+                "annotations": {names.STREAM_PROXY: metadata["name"]},
+                "ownerReferences": [reference],
+            },
             "data": {names.CONFIG_FILE: text},
         }
         found = await self.api.find(CONFIG_MAPS, namespace, name)
