@@ -27,8 +27,8 @@ from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotFoun
 from .cache import Cache, Identity
 
 #: Seconds without a listed object until it is looked, and between the two looks: deletions that are on their way have
-#: come by then.
-QUIET_SECONDS = 10.0
+#: come by then, also where the machine is so busy that watches lag.
+QUIET_SECONDS = 30.0
 _LABELS = {PODS: f"{names.SIDECAR_LABEL}={names.TRUE}"}
 _WATCHED = (PODS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, SERVICES, STREAM_PROXIES, DRAIN_POLICIES)
 
