@@ -133,6 +133,17 @@ def _paced(case: _Case) -> Decision | None:
     )
 
 
+def _budget_in_use(case: _Case) -> Decision | None:
+    """A pod drains on a lease of ours already, which its budget's account shows only when its probe has failed."""
+    drained = [pod for pod in case.others if pod.leased and not pod.going]
+    serving = sum(_serves(pod) for pod in case.others)
+    if not drained or not _serves(case.victim) or serving >= case.snapshot.min_available:
+        return None
+    return Refuse(
+        f"{_names(drained)} drains first, and {serving} others are Ready, of {case.snapshot.min_available} that must be"
+    )
+
+
 def _idle(case: _Case) -> Decision | None:
     """Nothing is lost, however short the grace."""
     return Allow("nothing in flight") if case.victim.idle else None
@@ -183,7 +194,16 @@ _Rule: TypeAlias = Callable[[_Case], Decision | None]
 _RULES: Final[Mapping[Kind, tuple[_Rule, ...]]] = {
     Kind.REPLICA_SET: (_by_word, _past_deadline, _going_already, _idler_first, _paced),
     Kind.STATEFUL_SET: (_by_word, _past_deadline, _going_already, _paced),
-    Kind.EVICTION: (_by_word, _past_deadline, _idle, _given_up, _would_cut_streams, _going_already, _paced),
+    Kind.EVICTION: (
+        _by_word,
+        _past_deadline,
+        _budget_in_use,
+        _idle,
+        _given_up,
+        _would_cut_streams,
+        _going_already,
+        _paced,
+    ),
 }
 
 
