@@ -39,18 +39,8 @@ REQUIRED = {f"upstreams[].{key}" for key in json_schema()["properties"]["upstrea
 FIELDS = [path for path in LEAVES if "." in path and "[]" not in path]
 
 
-@pytest.fixture
-def config(tmp_path):
-    def write(text):
-        file = tmp_path / "lastcall.yaml"
-        file.write_text(text)
-        return file
-
-    return write
-
-
-def test_check_says_what_would_be_served(config):
-    file = config("limits: {maxDurationSeconds: 2000}\n")
+def test_check_says_what_would_be_served(write):
+    file = write("limits: {maxDurationSeconds: 2000}\n")
     report = check(file, {})
     assert report.exit_code == 0
     assert report.text.splitlines() == [
@@ -61,9 +51,9 @@ def test_check_says_what_would_be_served(config):
     ]
 
 
-def test_check_says_which_upstreams_have_a_key_and_none_of_them(config, tmp_path):
+def test_check_says_which_upstreams_have_a_key_and_none_of_them(write, tmp_path):
     (tmp_path / "key").write_text("sk-secret-1")
-    file = config(
+    file = write(
         "upstreams:\n"
         "- {name: vllm, provider: OpenAI, models: ['qwen*', gpt-oss], url: 'http://vllm', "
         f"apiKeyFile: {tmp_path}/key}}\n"
@@ -81,8 +71,8 @@ def test_check_says_which_upstreams_have_a_key_and_none_of_them(config, tmp_path
     assert "sk-secret" not in report.text + json.dumps(shown)
 
 
-def test_check_says_what_is_wrong_and_where(config):
-    file = config("mode: x\nlimits:\n  maxQueued: -1\n")
+def test_check_says_what_is_wrong_and_where(write):
+    file = write("mode: x\nlimits:\n  maxQueued: -1\n")
     report = check(file, {})
     assert report.exit_code == 1
     assert report.text.splitlines() == [
@@ -99,9 +89,9 @@ def test_check_without_a_file_judges_the_environment():
     )
 
 
-def test_the_start_line_shows_all_settings_and_no_secret(config):
+def test_the_start_line_shows_all_settings_and_no_secret(write):
     environ = {"LASTCALL_UPSTREAM__API_KEY": "sk-secret-1", "LASTCALL_AUTH__API_KEYS": "bob=sk-secret-2,sk-secret-3"}
-    loaded = load(config("generation: 3\nmode: Egress\n"), environ)
+    loaded = load(write("generation: 3\nmode: Egress\n"), environ)
     shown = masked(loaded.settings, loaded.secrets)
     assert (shown["mode"], shown["generation"], shown["limits"]["maxQueued"]) == ("Egress", 3, 1000)
     assert shown["upstream"]["apiKey"] == "set"
