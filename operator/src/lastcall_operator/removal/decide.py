@@ -54,6 +54,16 @@ class _Case:
         return [pod for pod in self.snapshot.pods if not self._is(pod)]
 
     @property
+    def drained_meanwhile(self) -> list[Pod]:
+        """The others that drain on a lease, so that they may go."""
+        return [pod for pod in self.others if pod.leased and not pod.going]
+
+    @property
+    def serving(self) -> int:
+        """How many others new requests find."""
+        return sum(_serves(pod) for pod in self.others)
+
+    @property
     def held_since(self) -> float | None:
         """Since when its removal has been refused; None when it has not been.
 
@@ -135,8 +145,7 @@ def _paced(case: _Case) -> Decision | None:
 
 def _budget_in_use(case: _Case) -> Decision | None:
     """A pod drains on a lease of ours already, which its budget's account shows only when its probe has failed."""
-    drained = [pod for pod in case.others if pod.leased and not pod.going]
-    serving = sum(_serves(pod) for pod in case.others)
+    drained, serving = case.drained_meanwhile, case.serving
     if not drained or not _serves(case.victim) or serving >= case.snapshot.min_available:
         return None
     return Refuse(
@@ -170,11 +179,10 @@ def _lease(case: _Case) -> tuple[str | None, str]:
     victim = case.victim
     if victim.going:
         return None, "it is on its way out already"
-    leased = [pod for pod in case.others if pod.leased and not pod.going]
+    leased = case.drained_meanwhile
     if leased and not victim.leased:
         return None, f"{_names(leased)} drains first"
-    demanded = max(1, case.snapshot.min_available)
-    serving = sum(_serves(pod) for pod in case.others)
+    demanded, serving = max(1, case.snapshot.min_available), case.serving
     if serving < demanded:
         return None, f"it cannot drain while {serving} others are Ready, of {demanded} that must be"
     if victim.load is not Load.KNOWN and not victim.leased:
