@@ -30,7 +30,8 @@ from .cache import Cache, Identity
 #: come by then, also where the machine is so busy that watches lag.
 QUIET_SECONDS = 30.0
 _LABELS = {PODS: f"{names.SIDECAR_LABEL}={names.TRUE}"}
-_WATCHED = (PODS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, SERVICES, STREAM_PROXIES, DRAIN_POLICIES)
+#: What the controller has indexes of.
+WATCHED = (PODS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, SERVICES, STREAM_PROXIES, DRAIN_POLICIES)
 
 log = structlog.get_logger("lastcall.missed")
 
@@ -78,7 +79,7 @@ class Missed:
 
     async def _gone(self) -> set[Identity]:
         held = self._cache().held()  # first: what is made meanwhile is not held yet
-        there = {_identity(resource, each) for resource in _WATCHED for each in await self._there(resource)}
+        there = {_identity(resource, each) for resource in WATCHED for each in await self._there(resource)}
         return held - there
 
     async def _there(self, resource: Resource) -> list[Object]:

@@ -10,10 +10,12 @@ from typing import Any
 import kopf
 
 from lastcall_operator.api import names
+from lastcall_operator.cluster.resources import PODS
 from lastcall_operator.injection.trial import template_of
 from lastcall_operator.status.records import Pod, pod_record, service_record, workload_record
 
 from .cache import Cache, object_keys, pod_keys, target_of, template_keys, workload_keys
+from .missed import WATCHED
 
 #: kind, namespace and name of what is to be looked at: DrainPolicy, StreamProxy, or Pod (with its UID); Marks with a
 #: namespace alone
@@ -21,13 +23,6 @@ Wake = Callable[[str, tuple[str, ...]], None]
 
 _WORKLOADS = {"deployments": "Deployment", "replicasets": "ReplicaSet", "statefulsets": "StatefulSet"}
 _SIDECAR = {names.SIDECAR_LABEL: names.TRUE}
-_WATCHED = (
-    ("", "v1", "pods"),
-    ("", "v1", "services"),
-    *(("apps", "v1", plural) for plural in _WORKLOADS),
-    (names.GROUP, names.VERSION, names.STREAM_PROXIES),
-    (names.GROUP, names.VERSION, names.DRAIN_POLICIES),
-)
 
 
 def settings(peering: str = "") -> kopf.OperatorSettings:
@@ -121,10 +116,11 @@ def handlers(found: kopf.OperatorRegistry) -> Iterator[tuple[str, Any]]:
 
 
 def _watch_lists(found: kopf.OperatorRegistry, listed: Callable[[], None]) -> None:
-    for group, version, plural in _WATCHED:
-        labels = _SIDECAR if plural == "pods" else None
+    for each in WATCHED:
+        labels = _SIDECAR if each is PODS else None
+        which = each.group, each.version, each.plural
 
-        @kopf.on.event(group, version, plural, id=f"{plural}-listed", labels=labels, when=_is_listed, registry=found)
+        @kopf.on.event(*which, id=f"{each.plural}-listed", labels=labels, when=_is_listed, registry=found)
         async def _listed(**_: Any) -> None:
             listed()
 
