@@ -87,6 +87,14 @@ async def asked(request, app):
         pytest.param(GET, (204, []), [b"ok"], b"HTTP/1.1 204 No Content\r\n\r\n", False, id="204 with a body"),
         pytest.param(
             GET,
+            (204, [(b"Content-Length", b"2")]),
+            [b"ok"],
+            b"HTTP/1.1 204 No Content\r\n\r\n",
+            False,
+            id="204 with a length",
+        ),
+        pytest.param(
+            GET,
             (304, [(b"content-length", b"9")]),
             [b""],
             b"HTTP/1.1 304 Not Modified\r\ncontent-length: 9\r\n\r\n",

@@ -49,9 +49,17 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client_of(*scripts, **options):
+async def client_of(*scripts, proxy=None, **options):
+    """With `proxy`, a `monkeypatch`: the upstream is the proxy that the environment names."""
     async with ScriptedUpstream(*scripts, **options) as upstream:
-        transport = make_transport(httpx.URL(upstream.url), connect_timeout_seconds=5, stall_seconds=5)
+        url = upstream.url
+        if proxy is not None:
+            proxy.setenv("http_proxy", url)
+            proxy.setenv("no_proxy", "")
+            url = "http://up.example"
+        transport = make_transport(
+            httpx.URL(url), connect_timeout_seconds=5, stall_seconds=5, trust_env=proxy is not None
+        )
         try:
             yield Client(transport, upstream)
         finally:

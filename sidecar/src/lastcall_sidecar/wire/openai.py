@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from lastcall_sidecar.wire.protocol import (
+    COMMENT_LINE_HEARTBEAT,
     Account,
     ErrorKind,
     EventAccount,
@@ -243,6 +244,10 @@ class Chat(Protocol):
     def account(self, *, count_output: bool = False) -> Account:
         """Return the account of a Chat Completions stream."""
         return ChatAccount(count_output=count_output)
+
+    def heartbeat(self, account: Account) -> bytes:
+        """Return a comment line without an empty one behind it, which some of the SDKs take for an event."""
+        return b"" if account.terminal else COMMENT_LINE_HEARTBEAT
 
 
 class Responses(Chat):

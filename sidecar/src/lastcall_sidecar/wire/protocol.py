@@ -24,8 +24,9 @@ _MAX_WORD_CHARS = 64
 
 #: The empty line is for clients that take a stream apart at those, and would lose the event behind a mere comment line.
 _COMMENT_HEARTBEAT = b": keep-alive\n\n"
-#: OpenAI's SDK takes an empty line for an event once the stream has had an `id`, and fails on its empty data.
-_COMMENT_LINE_HEARTBEAT = b": keep-alive\n"
+#: OpenAI's SDKs take an empty line for an event (Python's: once the stream has had an `id`; Go's before 3.43: always),
+#: and fail on its empty data. https://github.com/maximhq/bifrost/issues/5874
+COMMENT_LINE_HEARTBEAT = b": keep-alive\n"
 _ID_LINE = re.compile(rb"(?:^|[\r\n])id:")
 _EVENT_LINE = re.compile(rb"(?:^|[\r\n])event: ?([^\r\n]+)")
 _DATA_TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"([^"\\]+)"')
@@ -196,7 +197,7 @@ class Protocol(ABC):
         """Return what keeps the client patient; nothing once the terminal event has gone by."""
         if account.terminal:
             return b""
-        return _COMMENT_LINE_HEARTBEAT if account.has_ids else _COMMENT_HEARTBEAT
+        return COMMENT_LINE_HEARTBEAT if account.has_ids else _COMMENT_HEARTBEAT
 
 
 @dataclass(frozen=True, slots=True)
