@@ -2,6 +2,7 @@
 
 import pytest_asyncio
 from tests.support.hurried import HurriedSidecar
+from tests.support.sidecar_process import merged
 from tests.support.stage import on_stage
 
 
@@ -27,6 +28,12 @@ HASTY = {
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def hasty():
     async with on_stage(HASTY) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def hasty_openai():
+    async with on_stage(merged(HASTY, {"upstream": {"provider": "OpenAI"}})) as found:
         yield found
 
 

@@ -121,6 +121,47 @@ async def a_comment_where_the_protocol_is_not_known(hasty):
     assert re.fullmatch(b"data: 1\n\n(: keep-alive\n+)+data: 2\n\n", found)
 
 
+CHUNK = b'data: {"choices":[{"index":0,"delta":{"content":"a"}}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+RESPONSE = b'event: response.created\ndata: {"type":"response.created","response":{}}\n\n'
+RESPONDED = b'event: response.completed\ndata: {"type":"response.completed","response":{"status":"completed"}}\n\n'
+
+
+def only_comments(found, *events):
+    """Between the events there is nothing but comment lines: no empty line that a client may take for an event."""
+    assert re.fullmatch(b"(: keep-alive\n)+".join(re.escape(event) for event in events), found)
+
+
+@cases.add
+async def a_comment_line_in_a_chat(hasty_openai):
+    found = await heard(hasty_openai, BEAT, CHUNK, BEAT, CHUNK, BEAT, DONE, path="/v1/chat/completions")
+    only_comments(found, b"", CHUNK, CHUNK, DONE)
+
+
+@cases.add
+async def a_comment_line_in_a_response(hasty_openai):
+    only_comments(await heard(hasty_openai, RESPONSE, BEAT, RESPONDED, path="/v1/responses"), RESPONSE, RESPONDED)
+
+
+@cases.add
+async def a_comment_line_in_a_completion(hasty_openai):
+    only_comments(await heard(hasty_openai, CHUNK, BEAT, DONE, path="/v1/completions"), CHUNK, DONE)
+
+
+@cases.add
+async def a_comment_line_on_openais_other_routes(hasty_openai):
+    only_comments(await heard(hasty_openai, CHUNK, BEAT, CHUNK, path="/v1/images/generations"), CHUNK, CHUNK)
+
+
+@cases.add
+async def a_comment_line_in_a_chat_that_is_translated(hasty):
+    found = await heard(hasty, BEAT, START, BEAT, STOP, path="/v1/chat/completions")
+    assert found.startswith(COMMENT)
+    assert found.endswith(DONE)
+    assert COMMENT + b"\n" not in found
+    assert COMMENT + b"data:" in found.partition(b"data:")[2]
+
+
 @cases.add
 async def as_long_as_the_silence_lasts(hasty):
     assert await heard(hasty, START, BEAT, BEAT, STOP) == START + PING + STOP
@@ -152,8 +193,8 @@ async def by_default_after_15_s(hurried):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def running(hasty, hurried):
-    async with cases.started(hasty=hasty, hurried=hurried) as found:
+async def running(hasty, hasty_openai, hurried):
+    async with cases.started(hasty=hasty, hasty_openai=hasty_openai, hurried=hurried) as found:
         yield found
         await asyncio.wait(found.values())
 

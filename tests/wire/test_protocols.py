@@ -4,6 +4,7 @@ import json
 
 import anthropic
 import httpx2
+import openai
 import pytest
 from tests.wire import sequences
 
@@ -140,8 +141,7 @@ def test_what_is_inserted_is_one_line_per_field_and_ends_an_event(protocol):
 @EACH_PROTOCOL
 def test_before_the_first_event_a_heartbeat_is_a_comment(protocol):
     heartbeat = protocol.heartbeat(protocol.account())
-    assert heartbeat.startswith(b":")
-    assert heartbeat.endswith(b"\n\n")
+    assert heartbeat == (b": keep-alive\n" if protocol in {CHAT, RESPONSES} else b": keep-alive\n\n")
     assert Decoder().feed(heartbeat) == []
 
 
@@ -153,7 +153,7 @@ def test_before_the_first_event_a_heartbeat_is_a_comment(protocol):
         (ANTHROPIC, sequences.TEXT, b""),
         (ANTHROPIC, sequences.FAILING, b""),
         (UNKNOWN, sequences.TEXT, b": keep-alive\n\n"),
-        (CHAT, sequences.chat_delta({"content": "a"}), b": keep-alive\n\n"),
+        (CHAT, sequences.chat_delta({"content": "a"}), b": keep-alive\n"),
         (CHAT, sequences.CHAT_TEXT, b""),
         (RESPONSES, sequences.RESPONSES_TEXT, b""),
     ],
@@ -165,7 +165,20 @@ def test_then_it_is_what_the_protocol_has_and_nothing_after_the_end(protocol, st
     assert protocol.heartbeat(account) == expected
 
 
-@pytest.mark.parametrize("protocol", [UNKNOWN, CHAT, RESPONSES], ids=["none", "chat", "responses"])
+@pytest.mark.parametrize("protocol", [CHAT, RESPONSES, OTHERS], ids=["chat", "responses", "others"])
+@pytest.mark.parametrize(
+    "before",
+    [b"", b": hi\n\n", sequences.chat_delta({"content": "a"}), b"id: 1\ndata: {}\n\n"],
+    ids=["at once", "behind a comment", "behind a chunk", "behind an id"],
+)
+def test_openais_clients_get_a_heartbeat_without_an_empty_line(protocol, before):
+    """An empty line ends an event for openai-go before 3.43, whose empty data it cannot read (maximhq/bifrost#5874)."""
+    account = protocol.account()
+    account.feed(before)
+    assert protocol.heartbeat(account) == b": keep-alive\n"
+
+
+@pytest.mark.parametrize("protocol", [UNKNOWN, ANTHROPIC], ids=["none", "anthropic"])
 @pytest.mark.parametrize(
     ("prefix", "numbered"),
     [(b"id: 1\n", True), (b": hi\r\nid:1\r\n", True), (b"x: id: 1\n", False), (b"\n", False)],
@@ -189,6 +202,43 @@ def test_the_anthropic_sdk_reads_over_heartbeats():
         for stream in (sequences.TEXT, b"".join(heartbeats))
     )
     assert stuffed == plain
+
+
+def stuffed(protocol, stream):
+    """A stream with a heartbeat before each of its events."""
+    account, found = protocol.account(), b""
+    for event in stream.split(b"\n\n")[:-1]:
+        found += protocol.heartbeat(account) + event + b"\n\n"
+        account.feed(event + b"\n\n")
+    return found
+
+
+def openai_client(body):
+    """OpenAI's own SDK, in front of one stream."""
+    transport = httpx2.MockTransport(
+        lambda _: httpx2.Response(200, content=body, headers={"content-type": "text/event-stream"})
+    )
+    return openai.OpenAI(api_key="k", max_retries=0, http_client=httpx2.Client(transport=transport))
+
+
+NUMBERED = b"".join(b"id: 1\n" + event + b"\n\n" for event in sequences.CHAT_TEXT.split(b"\n\n")[:-1])
+
+
+@pytest.mark.parametrize("stream", [sequences.CHAT_TEXT, NUMBERED], ids=["plain", "numbered"])
+def test_the_openai_sdk_reads_over_heartbeats_in_a_chat(stream):
+    plain, beaten = (
+        [chunk.to_dict() for chunk in openai_client(body).chat.completions.create(model="m", messages=[], stream=True)]
+        for body in (stream, stuffed(CHAT, stream))
+    )
+    assert beaten == plain != []
+
+
+def test_the_openai_sdk_reads_over_heartbeats_in_a_response():
+    plain, beaten = (
+        [event.to_dict() for event in openai_client(body).responses.create(model="m", input="hi", stream=True)]
+        for body in (sequences.RESPONSES_TEXT, stuffed(RESPONSES, sequences.RESPONSES_TEXT))
+    )
+    assert beaten == plain != []
 
 
 @EACH_PROTOCOL

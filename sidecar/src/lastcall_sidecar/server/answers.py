@@ -15,6 +15,8 @@ _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phr
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
 #: Statuses whose answers have no body (RFC 9112, 6.3).
 _BODILESS = frozenset({204, 304})
+#: It may not even speak of a length (RFC 9110, 8.6).
+NO_CONTENT = 204
 
 
 class BadAnswer(Exception):  # noqa: N818 - it says what was given
@@ -63,6 +65,8 @@ def frame(
     others = b"".join(parts)
     if others.count(b"\n") != lines or others.count(b"\r") != lines or b"\0" in others:
         raise BadAnswer("a header of the answer holds a line end")
+    if status == NO_CONTENT:
+        length = None
     bodiless = is_head or status in _BODILESS
     chunked = length is None and chunks and status not in _BODILESS
     close = close or (length is None and not chunked and not bodiless)

@@ -2,8 +2,10 @@
 
 Made by `pool.py`, which gives it one request at a time. The bytes of an answer collect in its `Body`, which outlives
 the connection's interest in it: as soon as an answer is whole its connection may serve the next request. A
-connection is only used again when nothing about it is odd: the answer was framed, it was read to its end, nothing
-came behind it, and all of the request was taken.
+connection is only used again when nothing about it is odd: the answer was HTTP/1.1's and framed, it was read to its
+end, nothing came before it was asked for or behind it, and all of the request was taken. Where an answer has no body
+and its head speaks of one (a 204 with a length, say), a body may come all the same: it would be the next request's
+answer.
 
 Nothing is ever sent twice.
 """
@@ -25,6 +27,8 @@ MAX_LINE_BYTES = 65536
 MAX_HEAD_BYTES = 131072
 #: These answers have no body, whatever their headers say (RFC 9112, 6.3).
 BODILESS = frozenset({204, 304})
+#: What llhttp reads over without a word between two answers.
+LINE_END_BYTES = b"\r\n"
 
 NO_ANSWER = "it closed the connection before its answer"
 CUT_SHORT = "its answer was cut short"
@@ -123,6 +127,7 @@ class Connection(asyncio.Protocol):
         "_broken",
         "_complete",
         "_drained",
+        "_early",
         "_headers",
         "_keep",
         "_lost",
@@ -154,6 +159,8 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._paused = False
         self._reading = True
+        #: Something came before the first request: whose answer the next bytes are is not certain.
+        self._early = False
         self._headers: RawHeaders = []
         self._reset()
         #: Loop time, by the pool.
@@ -181,6 +188,11 @@ class Connection(asyncio.Protocol):
         except OSError:
             return False
         return False
+
+    def mistrust_early_bytes(self) -> None:
+        """New: what has come already was not asked for. What is under TLS may be TLS' own."""
+        if self._transport is not None and self._transport.get_extra_info("ssl_object") is None:
+            self._early = not self.usable()
 
     def send(self, head: bytes, body: httpx.AsyncByteStream | None, length: int | None, *, bodiless: bool) -> Body:
         """Begin a request: the head, with all of a small body behind it; a larger one follows.
@@ -283,7 +295,7 @@ class Connection(asyncio.Protocol):
             )
         before = body.size
         try:
-            self._parser.feed_data(data)
+            self._feed(self._parser, data)
         except (HttpParserError, HttpParserUpgrade) as error:
             self._parser = None
             self._keep = False
@@ -296,6 +308,17 @@ class Connection(asyncio.Protocol):
             if self._barren > MAX_HEAD_BYTES and self._broken is None:
                 self._broken = CUT_SHORT if body.status else f"{NOT_HTTP}: its head is too long"
         self._judge(body)
+
+    def _feed(self, parser: HttpResponseParser, data: bytes) -> None:
+        """Parse. A line end that is not the answer's last one is not passed over, though llhttp would do that."""
+        if data[-1] not in LINE_END_BYTES:
+            parser.feed_data(data)
+            return
+        parser.feed_data(memoryview(data)[:-1])
+        if self._complete:
+            self._keep = False
+        else:
+            parser.feed_data(data[-1:])
 
     def _judge(self, body: Body) -> None:
         """Act on what has been parsed."""
@@ -385,16 +408,16 @@ class Connection(asyncio.Protocol):
                 self._broken = f"{NOT_HTTP}: an interim answer with a body"
             body.reason = b""
             return
-        framed = coding is not None or b"content-length" in header
-        self._keep = parser.should_keep_alive()
         body.raw, body.header = raw, header
         body.status = status
+        stays = not self._early and _stays(header, parser)
         if self._bodiless or status in BODILESS:
             # The parser would wait for a body: the next answer gets another one.
             self._complete, self._parser = True, None
-            self._keep = self._keep or (not framed and _stays(header, parser))
+            self._keep = stays and coding is None and header.get(b"content-length", b"0").strip(b"0") == b""
         else:
-            self._to_the_end = not framed
+            self._to_the_end = coding is None and b"content-length" not in header
+            self._keep = stays and not self._to_the_end
 
     def on_body(self, data: bytes) -> None:
         """A part of the body."""
@@ -411,7 +434,7 @@ class Connection(asyncio.Protocol):
 
 
 def _stays(header: dict[bytes, bytes], parser: HttpResponseParser) -> bool:
-    """Whether a connection stays open by its answer's head; llhttp thinks of a body that is not there."""
+    """Whether a connection stays open by its answer's head. HTTP/1.0 knows no framing that all its servers mean."""
     return parser.get_http_version() == "1.1" and b"close" not in header.get(b"connection", b"").lower()
 
 

@@ -76,6 +76,7 @@ class DirectTransport(PooledTransport):
             connection = await self._dialer.connect(
                 lambda sock: Connection(sock, release=self._release, lost=self._forget)
             )
+            connection.mistrust_early_bytes()
             self._open.add(connection)
             if self._closed:
                 connection.abort()
