@@ -157,9 +157,3 @@ def test_an_image_that_another_webhook_has_rewritten_stays():
     assert undo(twice)["spec"]["containers"][1] == {"name": "mesh", "image": "mesh:1"}
     other = proxy(sidecar={"image": "lastcall-sidecar:0.2.0"})
     assert sidecar(inject(twice, other, DEFAULTS).pod)["image"] == "lastcall-sidecar:0.2.0"
-
-
-def test_what_else_others_gave_the_sidecar_goes():
-    once = inject(pod(), proxy(), DEFAULTS).pod
-    sidecar(once)["volumeMounts"].append({"name": "kube-api-access-1", "mountPath": "/var/run/secrets"})
-    assert inject(once, proxy(), DEFAULTS) == inject(pod(), proxy(), DEFAULTS)

@@ -79,7 +79,7 @@ def test_the_annotations_say_what_was_done():
         "containers": {"app": {"preStop": None, "ports": {"http": "http-app"}}},
     }
     written = json.loads(annotations["lastcall.dev/injected"])
-    assert written["version"] == 1
+    assert written["version"] == 2
     assert written["hash"].startswith("sha256:")
     assert "lastcall.dev/notes" not in annotations
 

@@ -1,7 +1,7 @@
 """A pod with its sidecar: everything that an injection does to a pod, in the order of this file.
 
 Pure. Called by the webhook for each pod that asks for it, and by `lastcall inject` offline. What was there before is
-taken out first (`original.py`), so injecting twice is injecting once.
+taken out first (`original.py`), and what others gave to it is put back (`merge.py`): injecting twice is injecting once.
 """
 
 import hashlib
@@ -19,11 +19,12 @@ from lastcall_operator.injection import sidecar
 from lastcall_operator.injection.appport import AppPort, find_app_port, take_over
 from lastcall_operator.injection.containers import PROBES, Object, add_variables, all_containers, copied, taken_ports
 from lastcall_operator.injection.errors import InjectionError, Note
+from lastcall_operator.injection.merge import fields_set, keep_others, readable
 from lastcall_operator.injection.original import DEFAULT_GRACE_SECONDS, Original, is_our_hook, undo
 from lastcall_operator.injection.resources import is_guaranteed, sidecar_resources
 
 #: Raised when what an injection writes changes, apart from the StreamProxy.
-INJECTION_VERSION = 1
+INJECTION_VERSION = 2
 #: Ports of the sidecar, the first one that no container of the pod uses.
 TRAFFIC_PORTS = (names.TRAFFIC_PORT_DEFAULT, 18080, 28080)
 ADMIN_PORTS = (names.ADMIN_PORT_DEFAULT, 18081, 28081)
@@ -64,7 +65,8 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
 
     Errors: InjectionError, a sentence that names the field.
     """
-    before, pod = pod, undo(pod)
+    before, plain = pod, undo(pod)
+    pod = copied(plain)
     spec = pod.get("spec") or {}
     _require_possible(spec, proxy)
     original = Original(spec.get("terminationGracePeriodSeconds"))
@@ -74,8 +76,8 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
     else:
         admin_port = _add_sidecar(spec, proxy, defaults, original, notes)
     _extend_grace(spec, proxy, original)
-    _mark(pod, proxy, admin_port, original, notes)
-    _keep_image(before, pod)
+    _mark(pod, plain, proxy, admin_port, original, notes)
+    _keep_others(before, plain, pod, proxy)
     return Injected(pod, tuple(notes))
 
 
@@ -271,7 +273,9 @@ def _extend_grace(spec: Object, proxy: StreamProxy, original: Original) -> None:
                 record.probes.append(probe)
 
 
-def _mark(pod: Object, proxy: StreamProxy, admin_port: int, original: Original, notes: list[Note]) -> None:
+def _mark(
+    pod: Object, plain: Object, proxy: StreamProxy, admin_port: int, original: Original, notes: list[Note]
+) -> None:
     metadata = pod.setdefault("metadata", {})
     metadata["labels"] = {**(metadata.get("labels") or {}), names.SIDECAR_LABEL: names.TRUE}
     annotations = {
@@ -282,17 +286,34 @@ def _mark(pod: Object, proxy: StreamProxy, admin_port: int, original: Original, 
     }
     if notes:
         annotations[names.NOTES] = _compact([note.as_json() for note in notes])
-    annotations[names.INJECTED] = _compact({"version": INJECTION_VERSION, "hash": _hash(pod["spec"], proxy)})
+    written = {
+        "version": INJECTION_VERSION,
+        "hash": _hash(pod["spec"], proxy),
+        "fields": fields_set(plain["spec"], pod["spec"]),
+    }
+    annotations[names.INJECTED] = _compact(written)
     metadata["annotations"] = annotations
 
 
-def _keep_image(before: Object, pod: Object) -> None:
-    """Leave the sidecar the image that another webhook gave it (a mirror, a digest) when we put in the same again."""
-    annotations = (before.get("metadata") or {}).get("annotations") or {}
-    if annotations.get(names.INJECTED) != pod["metadata"]["annotations"][names.INJECTED]:
+def _keep_others(before: Object, plain: Object, pod: Object, proxy: StreamProxy) -> None:
+    """Leave what others have given to an injection that was there already."""
+    last, now = _written(before), _written(pod)
+    if last is None or now is None:
         return
-    for standing, made in zip(_sidecars(before.get("spec") or {}), _sidecars(pod["spec"]), strict=False):
-        made["image"] = standing.get("image", made["image"])
+    spec = pod["spec"]
+    ours = spec["containers"][0]["name"] if proxy.spec.mode is Mode.GATEWAY else names.SIDECAR_CONTAINER
+    unchanged = all(last.get(key) == now[key] for key in ("version", "hash"))
+    keep_others(before["spec"], plain["spec"], spec, last["fields"], ours=ours, unchanged=unchanged)
+
+
+def _written(pod: Object) -> Object | None:
+    """What an injection has written of itself; None: nothing that could be read."""
+    annotations = (pod.get("metadata") or {}).get("annotations") or {}
+    try:
+        found = json.loads(annotations.get(names.INJECTED, "null"))
+        return found if isinstance(found, dict) and readable(found.get("fields")) else None
+    except (ValueError, RecursionError):
+        return None
 
 
 def _sidecars(spec: Object) -> list[Object]:
