@@ -29,15 +29,6 @@ def test_a_lease_is_seconds_or_minutes(text, lease):
     assert cli._parser().parse_args(["drain", "x", "--lease", text]).lease == lease
 
 
-@pytest.mark.parametrize("command", [["top"], ["watch", "deploy/chat"], ["drain", "x"], ["check"]], ids=lambda c: c[0])
-def test_no_cluster_is_a_sentence_and_a_code_of_its_own(command, tmp_path, capsys, monkeypatch):
-    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    assert cli.main([*command, "-n", "llm", "--kubeconfig", str(tmp_path / "none")]) == 5
-    said = capsys.readouterr().err
-    assert said.startswith("lastcall: no way to the Kubernetes API")
-    assert "Traceback" not in said
-
-
 def test_a_setting_that_cannot_be_names_its_flag(capsys):
     assert cli.main(["controller", "--log-level", "loud"]) == 2
     assert "--log-level must be one of debug" in capsys.readouterr().err

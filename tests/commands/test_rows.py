@@ -8,7 +8,7 @@ import pytest
 
 from lastcall_operator.api.gauge import parse_livez
 from lastcall_operator.commands import tables
-from lastcall_operator.commands.rows import admin_port, busiest_first, row_of, seconds
+from lastcall_operator.commands.rows import busiest_first, row_of, seconds
 
 GOLDEN = Path(__file__).parents[1] / "contract" / "golden"
 
@@ -55,15 +55,6 @@ def test_json_has_every_field_by_its_name():
         "namespace": "llm", "pod": "chat-1", "in_flight": 3, "oldest_seconds": 12.3, "state": "serving",
         "ready": True, "terminating": False, "revision": "abc", "node": "worker", "held_since": None,
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("text", "port"),
-    [("18081", 18081), ("", 8081), ("x", 8081), ("0", 8081), ("70000", 8081)],
-    ids=["named", "none", "no number", "zero", "too large"],
-)
-def test_the_admin_port_is_the_pod_s_own_word(text, port):
-    assert admin_port(pod(annotations={"lastcall.dev/admin-port": text})) == port
 
 
 def test_the_busiest_comes_first_and_the_silent_after_it():

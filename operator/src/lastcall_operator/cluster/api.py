@@ -5,6 +5,7 @@ take ten times as long to read as JSON, and none of ours are among them. Foreign
 else.
 """
 
+import asyncio
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
@@ -26,6 +27,7 @@ from lastcall_operator.errors import (
     NotFoundError,
 )
 
+from .kubeconfig import find_kubeconfig
 from .resources import PODS, Resource
 
 #: Seconds for one call, connecting included. Ten times what a loaded API server takes for 500 pods; whoever has less
@@ -53,19 +55,32 @@ _ERRORS: dict[int, type[ApiError]] = {
 
 
 async def configure(*, kubeconfig: str | None = None, context: str | None = None) -> Configuration:
-    """Address and credentials: the pod's service account, or a kubeconfig: the one named, else the usual one.
+    """Address and credentials: of the kubeconfig that kubectl would take, else of the pod's service account.
 
-    Errors: ApiUnavailableError, when neither is there.
+    Errors: ApiUnavailableError, when neither is there, or what is there leads nowhere.
     """
     configuration = Configuration()
+    found = await asyncio.to_thread(find_kubeconfig, kubeconfig, context)
     try:
-        if kubeconfig is None and context is None and "KUBERNETES_SERVICE_HOST" in os.environ:
+        if found is not None:
+            files = os.pathsep.join(map(str, found.files))
+            await load_kube_config(config_file=files, context=found.context, client_configuration=configuration)
+        elif "KUBERNETES_SERVICE_HOST" in os.environ:
             load_incluster_config(configuration)
         else:
-            await load_kube_config(config_file=kubeconfig, context=context, client_configuration=configuration)
+            raise ApiUnavailableError(
+                "no cluster: there is no kubeconfig (KUBECONFIG, ~/.kube/config), and this is no pod"
+            )
     except (ConfigException, OSError) as error:
-        raise ApiUnavailableError(f"no way to the Kubernetes API: {error}") from error
+        raise ApiUnavailableError(f"no cluster: {_one_line(error)}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        # what the client's reader raises for a kubeconfig with values of other types than it expects
+        raise ApiUnavailableError(f"no cluster: the kubeconfig is invalid: {_one_line(error)}") from error
     return configuration
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class Api:
@@ -81,9 +96,9 @@ class Api:
     async def connect(
         cls, *, kubeconfig: str | None = None, context: str | None = None, timeout_seconds: float = CALL_SECONDS
     ) -> Self:
-        """Connect as the pod's service account, or with a kubeconfig: the one named, else the usual one.
+        """Connect as `configure` says.
 
-        Errors: ApiUnavailableError, when neither is there.
+        Errors: ApiUnavailableError.
         """
         configuration = await configure(kubeconfig=kubeconfig, context=context)
         return cls(configuration, timeout_seconds=timeout_seconds)
@@ -213,6 +228,9 @@ class Api:
         except TimeoutError as error:
             limit = self._timeout.total
             raise ApiUnavailableError(f"{method} {path}: no answer within {limit:.0f} s") from error
+        except aiohttp.ClientConnectorError as error:
+            why = error.os_error.strerror or _one_line(error.os_error)
+            raise ApiUnavailableError(f"the API server {self.host} cannot be reached: {why}") from error
         except (aiohttp.ClientError, OSError, ConfigException, ApiException) as error:
             raise ApiUnavailableError(f"{method} {path}: {type(error).__name__}: {error}") from error
         return _read(method, path, response.status, data)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lastcall_operator.api import names
+from lastcall_operator.api.annotations import seconds, whole_number
 from lastcall_operator.api.gauge import Gauge
 from lastcall_operator.removal.model import Load, Pod
 
@@ -15,6 +16,9 @@ from .sidecars import MISSES
 NEEDED_SECONDS = 1955.0
 #: What Kubernetes gives a pod that asks for nothing.
 GRACE_SECONDS = 30.0
+
+#: Of `controller.kubernetes.io/pod-deletion-cost`: an int32.
+_LARGEST_COST = 2**31 - 1
 
 Object = dict[str, Any]
 
@@ -45,8 +49,8 @@ def read_pod(pod: Object, gauge: Gauge | None, misses: int, needed_seconds: floa
         needed_seconds=needed_seconds,
         held_since=seconds(annotations.get(names.HELD_SINCE)),
         allow_removal=annotations.get(names.ALLOW_REMOVAL) == names.TRUE,
-        cost=_integer(annotations.get(names.DELETION_COST)),
-        cost_written=_integer(annotations.get(names.COST_WRITTEN)),
+        cost=_cost(annotations.get(names.DELETION_COST)),
+        cost_written=_cost(annotations.get(names.COST_WRITTEN)),
         asked_again=seconds(annotations.get(names.ASK_AGAIN)),
     )
 
@@ -105,17 +109,6 @@ def evictable(budgets: Iterable[Object], pod: Object) -> bool:
     )
 
 
-def seconds(text: str | None) -> float | None:
-    """A time of the API, or of an annotation, in seconds since the epoch; None when there is none that can be read."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except (ValueError, TypeError):
-        return None
-    return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
-
-
 def timestamp(now: float) -> str:
     """Seconds since the epoch, as the API writes times."""
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -125,8 +118,5 @@ def _counted(budget: Object, what: str) -> int:
     return int((budget.get("status") or {}).get(what) or 0)
 
 
-def _integer(text: str | None) -> int | None:
-    try:
-        return None if text is None else int(text)
-    except ValueError:
-        return None
+def _cost(text: str | None) -> int | None:
+    return whole_number(text, least=-_LARGEST_COST - 1, most=_LARGEST_COST)

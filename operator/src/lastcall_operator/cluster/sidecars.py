@@ -13,6 +13,7 @@ from typing import Any, Self
 import aiohttp
 
 from lastcall_operator.api import names
+from lastcall_operator.api.annotations import admin_port
 from lastcall_operator.api.gauge import MAX_LIVEZ_BYTES, Gauge, GaugeError, parse_livez
 from lastcall_operator.errors import SidecarError
 
@@ -28,7 +29,6 @@ MISSES = 3
 MISS_SECONDS = 1.0
 #: Pods whose misses are remembered.
 _REMEMBERED = 10_000
-_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,7 @@ def target_of(pod: Mapping[str, Any]) -> Target | None:
     ip = status.get("podIP")
     if not ip or (pod.get("spec") or {}).get("hostNetwork"):
         return None
-    text = (metadata.get("annotations") or {}).get(names.ADMIN_PORT, str(names.ADMIN_PORT_DEFAULT))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT):
-        return None
-    return Target(metadata["name"], metadata["uid"], ip, int(text))
+    return Target(metadata["name"], metadata["uid"], ip, admin_port(metadata.get("annotations")))
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from lastcall_operator.api.gauge import Gauge
-from lastcall_operator.api.names import ADMIN_PORT, ADMIN_PORT_DEFAULT, HELD_SINCE
+from lastcall_operator.api.names import HELD_SINCE
 
 #: Labels that name a pod's revision: a Deployment's and a StatefulSet's.
 _REVISIONS = ("pod-template-hash", "controller-revision-hash")
@@ -54,12 +54,6 @@ def row_of(pod: dict[str, Any], gauge: Gauge | None) -> PodRow:
         node=pod.get("spec", {}).get("nodeName", ""),
         held_since=metadata.get("annotations", {}).get(HELD_SINCE),
     )
-
-
-def admin_port(pod: dict[str, Any]) -> int:
-    """The admin port that a pod names, or the usual one."""
-    text = pod["metadata"].get("annotations", {}).get(ADMIN_PORT, "")
-    return int(text) if text.isdecimal() and 0 < int(text) < 65536 else ADMIN_PORT_DEFAULT
 
 
 def busiest_first(rows: list[PodRow]) -> list[PodRow]:

@@ -8,15 +8,15 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from kubernetes.aio.config import ConfigException, list_kube_config_contexts
-
 from lastcall_operator.api import names
+from lastcall_operator.api.annotations import admin_port
 from lastcall_operator.api.gauge import Gauge, GaugeError, parse_livez
 from lastcall_operator.cluster.api import Api
+from lastcall_operator.cluster.kubeconfig import find_kubeconfig
 from lastcall_operator.cluster.resources import PODS
 from lastcall_operator.errors import ApiError, ApiUnavailableError, ForbiddenError, LastcallError, NotFoundError
 
-from .rows import PodRow, admin_port, row_of
+from .rows import PodRow, row_of
 
 #: Sidecars that are asked at once, through the API server.
 AT_ONCE = 32
@@ -71,12 +71,10 @@ async def where(arguments: argparse.Namespace) -> Where:
 
 
 async def _usual_namespace(kubeconfig: str | None, context: str | None) -> str:
-    try:
-        contexts, active = await list_kube_config_contexts(config_file=kubeconfig)
-    except (ConfigException, OSError):
-        return await asyncio.to_thread(_pod_namespace)
-    chosen = next((item for item in contexts if item["name"] == context), active)
-    return str((chosen or {}).get("context", {}).get("namespace") or "default")
+    found = await asyncio.to_thread(find_kubeconfig, kubeconfig, context)
+    if found is not None:
+        return found.namespace or "default"
+    return await asyncio.to_thread(_pod_namespace)
 
 
 def _pod_namespace() -> str:
@@ -111,7 +109,7 @@ async def gauge(api: Api, pod: dict[str, Any]) -> Gauge | None:
     if not pod.get("status", {}).get("podIP"):
         return None
     metadata = pod["metadata"]
-    path = f"{PODS.path(metadata['namespace'], metadata['name'])}:{admin_port(pod)}/proxy/livez"
+    path = f"{PODS.path(metadata['namespace'], metadata['name'])}:{admin_port(metadata.get('annotations'))}/proxy/livez"
     try:
         async with asyncio.timeout(GAUGE_SECONDS):
             return parse_livez(json.dumps(await api.call("GET", path)).encode())

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lastcall_operator.api import names
+from lastcall_operator.api.annotations import LARGEST_SEQUENCE, whole_number
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import DEPLOYMENTS, DRAIN_POLICIES, REPLICA_SETS, STATEFUL_SETS, Resource
 from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotFoundError
@@ -73,8 +74,12 @@ async def _revision(api: Api, workload: Object, namespace: str | None, labels: s
         for item in await api.list(REPLICA_SETS, namespace, labels=labels)
         if any(owner["uid"] == workload["metadata"]["uid"] for owner in item["metadata"].get("ownerReferences", []))
     ]
-    newest = max(sets, key=lambda item: int(item["metadata"].get("annotations", {}).get(_SEQUENCE, 0)), default=None)
+    newest = max(sets, key=_sequence, default=None)
     return "" if newest is None else str(newest["metadata"].get("labels", {}).get("pod-template-hash", ""))
+
+
+def _sequence(replica_set: Object) -> int:
+    return whole_number(replica_set["metadata"].get("annotations", {}).get(_SEQUENCE), most=LARGEST_SEQUENCE) or 0
 
 
 async def _policy(api: Api, resource: Resource, namespace: str | None, name: str) -> Object | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lastcall_operator.api.annotations import seconds
 from lastcall_operator.api.drainpolicy import DrainPolicyObject, parse_drain_policy
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
@@ -14,7 +15,7 @@ from lastcall_operator.status.networks import likely
 from lastcall_operator.status.outcomes import Track
 from lastcall_operator.status.policies import PolicyView, at_rest, conditions, moves, rows, scale, unreachable
 from lastcall_operator.status.readings import Readings, in_flight
-from lastcall_operator.status.records import Pod, Workload, seconds
+from lastcall_operator.status.records import Pod, Workload
 from lastcall_operator.status.rollouts import Scene, roll_up, stamp
 from lastcall_operator.status.told import Happened, Told, fallen, risen
 

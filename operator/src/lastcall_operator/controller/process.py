@@ -10,10 +10,8 @@ from typing import Any
 import kopf
 import structlog
 from aiohttp import web
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import load_kube_config
 
-from lastcall_operator.cluster.api import Api
+from lastcall_operator.cluster.api import Api, configure
 from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.sidecars import Sidecars
@@ -161,8 +159,7 @@ async def _login(settings: Settings) -> Any:
         and kopf.login_with_service_account(settings=registry.settings())
     ):
         return kopf.login_with_service_account
-    found = Configuration()
-    await load_kube_config(config_file=settings.kubeconfig, context=settings.context, client_configuration=found)
+    found = await configure(kubeconfig=settings.kubeconfig, context=settings.context)
     scheme, _, token = str(found.api_key.get("BearerToken", "")).rpartition(" ")
     info = kopf.ConnectionInfo(
         server=found.host,

@@ -6,14 +6,13 @@ Made by the indexes, read by the reconcilers and the roll-ups. All of them read 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from lastcall_operator.api import names
+from lastcall_operator.api.annotations import LARGEST_SEQUENCE, LAST_PORT, admin_port, seconds, whole_number
 from lastcall_operator.api.gauge import LastWord, parse_last_word
 from lastcall_operator.rollout.ordering import ordinal
 
-_LAST_PORT = 65535
 #: Why a container waits, if that will not mend by waiting.
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
@@ -170,7 +169,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         ends=ends,
         grace_seconds=float(spec.get("terminationGracePeriodSeconds") or 30),
         ip=None if spec.get("hostNetwork") else status.get("podIP") or None,
-        port=_port(annotations.get(names.ADMIN_PORT)),
+        port=admin_port(annotations),
         proxy=annotations.get(names.STREAM_PROXY),
         waiting=tuple(_waiting(containers)),
         creating=_creating(status, containers),
@@ -211,7 +210,7 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
         replicas=1 if spec.get("replicas") is None else int(spec["replicas"]),
         current_replicas=int(status.get("replicas") or 0),
         revision=revision,
-        sequence=int(sequence) if sequence.isdigit() else 0,
+        sequence=whole_number(sequence, most=LARGEST_SEQUENCE) or 0,
         on_delete=kind == "StatefulSet" and strategy.get("type") == "OnDelete",
         progress_deadline_seconds=spec.get("progressDeadlineSeconds") if kind == "Deployment" else None,
         observed=int(status.get("observedGeneration") or 0) >= int(metadata.get("generation") or 0),
@@ -235,16 +234,6 @@ def owner_of(metadata: Mapping[str, Any]) -> Mapping[str, str]:
     return next((each for each in metadata.get("ownerReferences") or [] if each.get("controller")), {})
 
 
-def seconds(text: str | None) -> float | None:
-    """RFC 3339 as seconds since the epoch; None for what is no such time: anybody may write an annotation."""
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except (ValueError, OverflowError):
-        return None
-
-
 def notes_of(text: str | None) -> tuple[Note, ...]:
     """The notes of an injection; nothing where the annotation is not ours."""
     try:
@@ -252,11 +241,6 @@ def notes_of(text: str | None) -> tuple[Note, ...]:
         return tuple(Note(str(each["reason"]), str(each["message"])) for each in found)
     except (ValueError, TypeError, KeyError, RecursionError):
         return ()
-
-
-def _port(text: str | None) -> int:
-    usable = text is not None and text.isascii() and text.isdigit() and 1 <= int(text) <= _LAST_PORT
-    return int(text) if text is not None and usable else names.ADMIN_PORT_DEFAULT
 
 
 def _waiting(containers: list[dict[str, Any]]) -> list[Waiting]:
@@ -284,8 +268,8 @@ def _app_port(spec: Mapping[str, Any]) -> int | None:
         if container.get("name") == names.SIDECAR_CONTAINER:
             for variable in container.get("env") or []:
                 port = str(variable.get("value", "")).rpartition(":")[2]
-                if variable.get("name") == _UPSTREAM and port.isdigit():
-                    return int(port)
+                if variable.get("name") == _UPSTREAM and (number := whole_number(port, most=LAST_PORT)):
+                    return number
     return None
 
 
