@@ -11,6 +11,10 @@ def post(*lines, body=b""):
     return b"POST /v1/x HTTP/1.1\r\n" + HOST + b"".join(line + b"\r\n" for line in lines) + b"\r\n" + body
 
 
+def many(fields):
+    return [b"X-%d: 1" % number for number in range(fields)]
+
+
 def chunked(body):
     return post(b"Transfer-Encoding: chunked", body=body)
 
@@ -71,6 +75,7 @@ REFUSED = {
     "a name that is not ASCII": (get(b"X-\xe9: 1"), 400),
     "a NUL in a name": (get(b"X\0A: 1"), 400),
     "no name": (get(b": 1"), 400),
+    "201 fields": (get(*many(200)), 431),
     "no colon": (get(b"X-A"), 400),
     "a NUL in a value": (get(b"X-A: a\0"), 400),
     "a backspace in a value": (get(b"X-A: a\x08"), 400),
@@ -104,6 +109,7 @@ REFUSED = {
     "an endless extension": (chunked(b"5;" + b"a" * 5000), 400),
     "a long extension": (chunked(b"5;" + b"a" * 4200 + b"\r\nabcde\r\n0\r\n\r\n"), 400),
     "a bare LF behind a size and no other": (chunked(b"5\nabcde"), 400),
+    "201 trailers": (chunked(b"0\r\n" + b"".join(line + b"\r\n" for line in many(201)) + b"\r\n"), 431),
     "a trailer that is none": (chunked(b"0\r\nX A: 1\r\n\r\n"), 400),
     "a control character in a trailer": (chunked(b"0\r\nX-A: \0\r\n\r\n"), 400),
 }
@@ -136,5 +142,7 @@ UNDERSTOOD = {
     "chunks that hold line ends": (chunked(b"4\r\n\r\n\r\n\r\n1\r\n\r\r\n0\r\n\r\n"), None, b"\r\n\r\n\r", True),
     "extensions, zeros and blanks": (chunked(b"0002;x=y;z\r\nab\r\n1 \t\r\nc\r\n000;e\r\n\r\n"), None, b"abc", True),
     "trailers": (chunked(b"1\r\na\r\n0\r\nX-Sum: 1\r\nX-B:\r\n\r\n"), None, b"a", True),
+    "200 fields": (get(*many(199)), ("GET", b"/v1/x", "1.1"), b"", True),
+    "200 trailers": (chunked(b"0\r\n" + b"".join(line + b"\r\n" for line in many(200)) + b"\r\n"), None, b"", True),
     "chunks of nothing": (chunked(b"0\r\n\r\n"), None, b"", True),
 }

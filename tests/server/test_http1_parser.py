@@ -77,6 +77,68 @@ def test_who_waits_to_be_told_to_go_on(version, value, waits):
     assert head.expects_continue is waits
 
 
+@pytest.mark.parametrize("empty", [b"\r\n", b"\r\n" * 4], ids=["one", "four"])
+@pytest.mark.parametrize("behind", ["the answer", "the request"])
+async def test_empty_lines_before_the_next_request_are_passed_over_at_every_split(empty, behind):
+    """RFC 9112, 2.2: some clients send one behind a body."""
+    first, second = raw_heads.post(b"Content-Length: 2", body=b"ab"), raw_heads.get()
+    for pieces in at_every_split(empty + second):
+        connection = FakeConnection()
+        connection.take(first)
+        if behind == "the request":
+            connection.take(empty)
+        await connection.settle()
+        await connection.answer()
+        for piece in pieces if behind == "the answer" else [second]:
+            connection.take(piece)
+        await connection.settle()
+        await connection.answer()
+        assert [seen.scope["method"] for seen in connection.requests] == ["POST", "GET"], pieces
+        assert not connection.closing
+
+
+async def test_empty_lines_alone_are_no_request_and_leave_the_connection_idle():
+    connection = FakeConnection()
+    connection.take(raw_heads.get())
+    await connection.settle()
+    await connection.answer()
+    for piece, begun in ((b"\r", True), (b"\n", False), (b"\r\n\r\n", False)):
+        connection.take(piece)
+        assert (connection.http.in_head, connection.http.waits) == (begun, not begun)
+    connection.http.refuse_late_head()
+    assert connection.statuses() == [200]
+
+
+@pytest.mark.parametrize(
+    ("begin", "status"),
+    [
+        pytest.param(b"\r\n" * 5, 400, id="five"),
+        pytest.param(b"\n", 400, id="a bare LF"),
+        pytest.param(b"\r\r\n", 400, id="a bare CR"),
+        pytest.param(b"\r\n\n", 400, id="a bare LF behind an empty line"),
+        pytest.param(b"\r\n ", 400, id="a blank behind an empty line"),
+    ],
+)
+async def test_what_is_no_empty_line_is_not_passed_over(begin, status):
+    for pieces in at_every_split(begin + raw_heads.get()):
+        connection = FakeConnection()
+        connection.take(raw_heads.get())
+        await connection.settle()
+        await connection.answer()
+        for piece in pieces:
+            connection.take(piece)
+        await connection.settle()
+        assert connection.statuses() == [200, status], pieces
+        assert len(connection.requests) == 1
+
+
+async def test_a_request_behind_an_empty_line_is_early_all_the_same():
+    connection = read([raw_heads.get(), b"\r\n", raw_heads.get()])
+    await connection.settle()
+    await connection.answer()
+    assert (len(connection.requests), connection.closing) == (1, True)
+
+
 # Sizes.
 
 

@@ -145,7 +145,8 @@ async def test_what_came_before_a_break_is_given_first(client):
 
 
 LONG = b"x" * 70_000
-MANY = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(200))
+FIELDS = b"a: 1\r\n" * 200
+MANY = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(199))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +155,9 @@ MANY = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(200)
         pytest.param(OK + b"a: " + LONG + b"\r\n\r\n", "too long", id="a long line"),
         pytest.param(OK + MANY + b"\r\n", "too long", id="many lines"),
         pytest.param(b"HTTP/1.1 200 " + LONG * 2 + b"\r\n\r\n", "too long", id="a long reason"),
+        pytest.param(OK + FIELDS + b"b: 1\r\n\r\n", "more than 200 header fields", id="201 fields"),
+        pytest.param(CHUNKED + b"0\r\n" + FIELDS + b"b: 1\r\n\r\n", "cut short", id="201 trailers"),
+        pytest.param(b"HTTP/1.1 103 Hints\r\n" + FIELDS + b"b: 1\r\n\r\n" + OK + b"\r\n", "more than", id="of hints"),
         pytest.param(OK + b"a: " + LONG * 4, "too long", id="an endless line"),
         pytest.param(b"HTTP/1.1 100 C\r\n\r\n" * 20_000, "too long", id="endless interim answers"),
         pytest.param(CHUNKED + b"1\r\na\r\n0\r\nt: " + LONG * 8, "cut short", id="an endless trailer"),
@@ -218,3 +222,11 @@ async def test_whatever_comes_ends_in_an_answer_or_an_error_and_leaks_nothing(cl
         except (httpx.RemoteProtocolError, httpx.ReadError):
             pass
         await asking.left()
+
+
+async def test_200_fields_and_200_trailers_are_taken(client):
+    data = OK + b"a: 1\r\n" * 199 + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n" + FIELDS + b"\r\n"
+    async with client(steps(read_request(), send(data))) as asking:
+        answer, body = await asking.ask()
+        assert (len(answer.raw_headers), body) == (200, b"a")
+        await asking.left(1, 1)

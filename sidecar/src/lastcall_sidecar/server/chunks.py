@@ -5,7 +5,7 @@ Extensions and trailers are read over and dropped: nothing that we serve asks fo
 
 import re
 
-from .heads import HEAD_END, MAX_HEAD_BYTES, TOKEN, VALUE, BadRequest
+from .heads import HEAD_END, MAX_HEAD_BYTES, TOKEN, VALUE, BadRequest, check_fields
 
 #: Bytes of the line before a chunk; extensions hardly exist.
 MAX_LINE_BYTES = 4096
@@ -92,6 +92,7 @@ class Chunks:
             if len(self._buffer) - at >= MAX_HEAD_BYTES:
                 raise BadRequest(431, "the trailers are too large")
             return 0
+        check_fields(self._buffer.count(_CRLF, at, end + len(_CRLF)))
         if not _TRAILERS.fullmatch(self._buffer, at, end + len(_CRLF)):
             raise BadRequest(400, "the trailers are none")
         self.over = True

@@ -157,8 +157,11 @@ class Connection(TCPServer):
         if not self._closing:
             began = self.protocol.in_head
             self.protocol.feed(data)
-            if self.protocol.in_head and not began:
-                self._arm(self.limits().head_seconds, self.protocol.refuse_late_head)
+            if self.protocol.in_head:
+                if not began:
+                    self._arm(self.limits().head_seconds, self.protocol.refuse_late_head)
+            elif began and self.protocol.waits:
+                self.is_idle()  # it was the first half of an empty line
 
     def write(self, data: bytes) -> None:
         """Write bytes. What is written in one turn of the loop leaves together: one system call and packet for all."""

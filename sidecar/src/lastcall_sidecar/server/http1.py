@@ -8,6 +8,8 @@ application on each request (`cycle.py`). What it adds, and why:
   allows; any other upgrade gets a 501.
 - A second request before the first is answered closes the connection after that answer. Hypercorn would park the
   reader, and then nobody sees the client leave.
+- An empty line before the next request is passed over, as some clients send one behind a body (RFC 9112, 2.2); the
+  connection's first byte is a request's.
 - `100 Continue` goes out when the application first asks for the body, not before it had a chance to refuse.
 
 Nothing here waits: bytes go in, and what follows from them has happened when `feed` returns.
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     from .connection import Connection
 
 log = structlog.get_logger(__name__)
+
+
+#: Empty lines that are passed over before a request; RFC 9112, 2.2 asks for one at least.
+MAX_EMPTY_LINES = 4
+_LINE_END = b"\r\n"
 
 
 class Reading(Enum):
@@ -55,6 +62,8 @@ class HTTP1:
         self._cycle: Cycle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._buffer = bytearray()
+        #: Empty lines that may still come before the next request.
+        self._empty_lines = 0
         self._left = 0
         self._chunks: Chunks | None = None
 
@@ -67,6 +76,11 @@ class HTTP1:
     def in_head(self) -> bool:
         """Whether a head has begun to come, and not ended."""
         return self.reading is Reading.HEAD and bool(self._buffer)
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing of a request has come yet."""
+        return self.reading is Reading.HEAD and not self._buffer
 
     # What comes in.
 
@@ -87,6 +101,10 @@ class HTTP1:
         if seen:
             self._buffer += data
             data = bytes(self._buffer)
+        if self._empty_lines and data.startswith(b"\r"):
+            data, seen = self._behind_empty_lines(data), 0
+            if not data:
+                return
         end = data.find(HEAD_END, max(0, seen - len(HEAD_END)), MAX_HEAD_BYTES)
         if end < 0:
             if not seen:
@@ -95,6 +113,7 @@ class HTTP1:
             return
         end += len(HEAD_END)
         self._buffer.clear()
+        self._empty_lines = 0
         head = parse_head(data[:end])
         self.connection.is_busy()
         self.close_after = not head.keep_alive
@@ -111,6 +130,17 @@ class HTTP1:
         self._chunks = Chunks() if head.length is None else None
         if rest:
             self._take_body(rest)
+
+    def _behind_empty_lines(self, data: bytes) -> bytes:
+        """What stands behind them; nothing where there may be more of them."""
+        self._buffer.clear()
+        while self._empty_lines and data.startswith(_LINE_END):
+            data = data[len(_LINE_END) :]
+            self._empty_lines -= 1
+        if self._empty_lines and data == b"\r":
+            self._buffer += data
+            return b""
+        return data
 
     def _take_body(self, data: bytes) -> None:
         cycle = self._cycle
@@ -141,12 +171,15 @@ class HTTP1:
 
     def _take_early(self, data: bytes) -> None:
         """The next request, before the one under way is done with."""
+        self._buffer += data
         if self._cycle is not None and self._cycle.answered:
-            self._buffer += data
             if len(self._buffer) > MAX_HEAD_BYTES:
                 self.connection.pause_reading()
+        elif (_LINE_END * MAX_EMPTY_LINES).startswith(self._buffer):
+            pass  # no request yet
         else:
             # It is never looked at.
+            self._buffer.clear()
             self.close_after = True
             self.reading = Reading.NOTHING
 
@@ -162,7 +195,7 @@ class HTTP1:
 
     def refuse_late_head(self) -> None:
         """Answer a head that takes too long."""
-        if self.reading is Reading.HEAD:
+        if self.in_head:
             self.refuse(408, "the request's head took too long")
 
     def refuse(self, status: int, message: str) -> None:
@@ -198,6 +231,7 @@ class HTTP1:
             self._end()
             return
         self.reading = Reading.HEAD
+        self._empty_lines = MAX_EMPTY_LINES
         self.connection.is_idle()
         self.connection.resume_reading()
         if self._buffer:

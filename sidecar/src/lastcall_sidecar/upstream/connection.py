@@ -18,13 +18,17 @@ from typing import cast
 import httpx
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from .messages import AnswerStream, RawHeaders, by_name
+from lastcall_sidecar.wire.headers import joined
+
+from .messages import AnswerStream, RawHeaders
 
 #: Bytes read ahead of a client that is slower than its upstream; per stream.
 READ_AHEAD_BYTES = 65536
 #: The longest line of an answer's head, and all of it; also of what comes with a body and is none of it.
 MAX_LINE_BYTES = 65536
 MAX_HEAD_BYTES = 131072
+#: Header fields of an answer, and trailer fields of a body; vendors send 30.
+MAX_FIELDS = 200
 #: These answers have no body, whatever their headers say (RFC 9112, 6.3).
 BODILESS = frozenset({204, 304})
 #: What llhttp reads over without a word between two answers.
@@ -389,7 +393,10 @@ class Connection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer, which is of no use to anybody here."""
-        self._headers.append((name, value))
+        if len(self._headers) < MAX_FIELDS:
+            self._headers.append((name, value))
+        elif self._broken is None and self._body is not None:
+            self._broken = CUT_SHORT if self._body.status else f"{NOT_HTTP}: more than {MAX_FIELDS} header fields"
 
     def on_headers_complete(self) -> None:
         """The head is there: decide how its body is framed."""
@@ -397,7 +404,7 @@ class Connection(asyncio.Protocol):
         if body is None or parser is None or self._complete or self._broken is not None:
             return
         raw, self._headers = [(name, value.rstrip(b" \t")) for name, value in self._headers], []
-        header = by_name(raw)
+        header = joined(raw)
         status = parser.get_status_code()
         coding = header.get(b"transfer-encoding")
         self._broken = _objection(status, raw, body.reason, parser.get_http_version(), coding)
