@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastcall_sidecar.wire.headers import echoable, request_headers, response_headers
+from lastcall_sidecar.wire.headers import echoable, joined, options, request_headers, response_headers
 
 KEPT = [
     (b"Host", b"api"),
@@ -52,6 +52,33 @@ def test_hop_by_hop_headers_stay_behind(which, name):
 def test_what_connection_names_stays_behind(which, connections):
     raw = [(b"x-one", b"1"), *KEPT, (b"X-Two", b"2"), *[(b"Connection", value) for value in connections]]
     assert which(raw, keep_cookies=True) == KEPT
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "name", [b"x-lastcall-request-id", b"X-Lastcall-Token-Count", b"x-LASTCALL-"], ids=bytes.decode
+)
+def test_nobody_speaks_in_our_name(which, name):
+    assert which([*KEPT[:2], (name, b"x"), *KEPT[2:]], keep_cookies=True) == KEPT
+
+
+def test_lines_of_one_name_are_one_list():
+    lines = [(b"A", b"1"), (b"b", b""), (b"a", b"2, 3"), (b"B", b"x")]
+    assert joined(lines) == {b"a": b"1, 2, 3", b"b": b", x"}
+    assert joined([]) == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "members"),
+    [
+        (b"gzip", [b"gzip"]),
+        (b" Gzip ,\tidentity", [b"gzip", b"identity"]),
+        (b"", []),
+        (b" , ,a", [b"a"]),
+    ],
+)
+def test_a_list_is_its_members(value, members):
+    assert options(value) == members
 
 
 @BOTH

@@ -18,6 +18,7 @@ from .pipeline import Pipeline
 from .routing import protocol_of, resolve
 from .settings import Mode
 from .wire.anthropic import ANTHROPIC
+from .wire.headers import joined
 from .wire.protocol import ErrorKind, Protocol, Route
 from .wire.target import TargetError, parse
 
@@ -36,7 +37,7 @@ class Traffic:
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request: upstream, or one of our own routes."""
         settings = self._live.settings
-        header = dict(scope["headers"])
+        header = joined(scope["headers"])
         extra: Headers = []
         # For answers that do not come from the pipeline. While draining the next request is asked to go elsewhere.
         ours = _adding(send, [(b"connection", b"close")]) if self._pipeline.draining else send
@@ -102,7 +103,7 @@ class Guarded:
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         origins = frozenset(self._live.settings.listen.cors_origins)
         try:
-            check_browser(dict(scope["headers"]), origins=origins, loopback=self._loopback)
+            check_browser(joined(scope["headers"]), origins=origins, loopback=self._loopback)
         except Refusal as refusal:
             await refuse(send, refusal, ANTHROPIC)
         else:

@@ -19,7 +19,7 @@ from .core.timers import Clock, Timers
 from .server import ClientConnection
 from .settings import Mode, Settings
 from .wire.body import RequestBody
-from .wire.headers import echoable
+from .wire.headers import echoable, joined
 from .wire.protocol import Account, Route
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -90,9 +90,9 @@ class Exchange:
         draining: Callable[[], bool],
     ) -> None:
         self.scope = scope
-        #: As they came, and by lower-case name.
+        #: As they came, and by lower-case name, several lines of one name as one list.
         self.headers: Headers = scope["extensions"].get("lastcall.headers", scope["headers"])
-        self.header: dict[bytes, bytes] = dict(scope["headers"])
+        self.header = joined(scope["headers"])
         self.request_id = request_id
         self.route = route
         self.ticket = ticket

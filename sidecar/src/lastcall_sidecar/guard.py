@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .errors import Refusal
 from .exchange import Headers
 from .settings import is_loopback
+from .wire.headers import options
 from .wire.protocol import ErrorKind
 
 #: A host and a port, as RFC 9110, 7.2 has them: no user, no path.
@@ -36,7 +37,7 @@ def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopba
         ]
     if origin and _authority(origin) != header.get(b"host", b"").decode("latin-1").lower():
         raise Refusal(403, ErrorKind.PERMISSION, "requests from this origin are refused (listen.corsOrigins)")
-    if header.get(b"sec-fetch-site") == b"cross-site":
+    if b"cross-site" in options(header.get(b"sec-fetch-site", b"")):
         raise Refusal(403, ErrorKind.PERMISSION, "cross-site requests are refused (listen.corsOrigins)")
     return []
 

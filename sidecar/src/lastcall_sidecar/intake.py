@@ -8,7 +8,7 @@ from .destinations import Destination, Way
 from .errors import Refusal
 from .exchange import Exchange, Headers
 from .settings import Mode, Provider, Secrets
-from .wire.headers import request_headers
+from .wire.headers import options, request_headers
 from .wire.protocol import ErrorKind
 
 #: Always replaced by what we know better.
@@ -41,7 +41,7 @@ def admit(exchange: Exchange, secrets: Secrets) -> Caller:
         return authenticate(exchange.header, secrets.api_keys)
     caller = authenticate(exchange.header, secrets.api_keys)
     if exchange.route.understood:
-        if exchange.header.get(b"content-encoding", b"identity").strip().lower() != b"identity":
+        if any(coding != b"identity" for coding in options(exchange.header.get(b"content-encoding", b""))):
             raise Refusal(415, ErrorKind.UNSUPPORTED_MEDIA, "Content-Encoding is not accepted on a request's body here")
         limit = exchange.settings.limits.max_body_bytes
         if int(exchange.header.get(b"content-length", b"0")) > limit:

@@ -16,7 +16,7 @@ from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
 from .upstream import UpstreamResponse
-from .wire.headers import response_headers
+from .wire.headers import options, response_headers
 from .wire.protocol import ErrorKind
 from .wire.sse import Framer
 
@@ -64,13 +64,13 @@ async def relay(exchange: Exchange, answer: UpstreamResponse) -> None:
 
 def is_stream(answer: UpstreamResponse) -> bool:
     """Whether the upstream answers with a stream of events."""
-    kind = answer.header.get(b"content-type", b"")
-    return kind.partition(b";")[0].strip().lower() == b"text/event-stream"
+    kinds = options(answer.header.get(b"content-type", b""))
+    return any(kind.partition(b";")[0].strip() == b"text/event-stream" for kind in kinds)
 
 
 def is_encoded(answer: UpstreamResponse) -> bool:
     """Whether the answer's bytes are not its content."""
-    return answer.header.get(b"content-encoding", b"identity").lower() != b"identity"
+    return any(coding != b"identity" for coding in options(answer.header.get(b"content-encoding", b"")))
 
 
 async def _relay_whole(exchange: Exchange, answer: UpstreamResponse, headers: Headers) -> None:

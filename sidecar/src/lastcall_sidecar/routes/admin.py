@@ -59,7 +59,7 @@ async def refusal(status: Status) -> Response | None:
     public_key = status.live.settings.drain.public_key
     if public_key is None:
         return problem(404, "remote drains are off: no drain.publicKey is configured")
-    presented = request.headers.get("authorization", "")
+    presented = ", ".join(request.headers.getlist("authorization"))  # two are none
     try:
         # In a thread: the first one imports cryptography, which takes longer than streams should wait.
         await asyncio.to_thread(check_drain_token, presented, public_key=public_key, pod_uid=status.pod_uid)

@@ -75,12 +75,3 @@ class UpstreamResponse(httpx.Response):
             raise AttributeError(name)
         self.headers = httpx.Headers(self.raw_headers)
         return self.headers
-
-
-def by_name(raw: RawHeaders) -> dict[bytes, bytes]:
-    """Headers by lower-case name; several of one name are joined with commas."""
-    found: dict[bytes, bytes] = {}
-    for name, value in raw:
-        key = name.lower()
-        found[key] = found[key] + b", " + value if key in found else value
-    return found

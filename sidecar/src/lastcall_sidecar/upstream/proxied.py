@@ -20,10 +20,11 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from lastcall_sidecar.sockets import set_keep_alive
+from lastcall_sidecar.wire.headers import joined
 
 from .connection import MAX_LINE_BYTES, READ_AHEAD_BYTES
 from .dial import RECEIVE_BUFFER_BYTES
-from .messages import AnswerStream, UpstreamResponse, by_name
+from .messages import AnswerStream, UpstreamResponse
 from .pool import PooledTransport
 
 
@@ -67,7 +68,7 @@ class ProxiedTransport(PooledTransport):
             raise httpx.ReadError(str(error) or type(error).__name__) from error
         raw = list(answer.raw_headers)
         reason = (answer.reason or "").encode("latin-1", "replace")
-        return UpstreamResponse(answer.status, raw, _Body(answer), reason, by_name(raw))
+        return UpstreamResponse(answer.status, raw, _Body(answer), reason, joined(raw))
 
     async def aclose(self) -> None:
         """Close every connection."""

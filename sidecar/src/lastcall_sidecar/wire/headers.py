@@ -27,6 +27,9 @@ _HOP_BY_HOP = frozenset(
 #: `Expect` is answered by us; `baggage` is the caller's, and none of a remote upstream's business.
 _REQUEST_ONLY = _HOP_BY_HOP | {b"expect", b"baggage"}
 
+#: What we say of a request ourselves. What others say under these names is not ours, and would be taken for it.
+OUR_PREFIX = b"x-lastcall-"
+
 _SANE = re.compile(rb"[A-Za-z0-9._~:/+=@-]{1,128}")
 
 
@@ -35,8 +38,8 @@ def request_headers(
 ) -> Headers:
     """Return the headers that go upstream: order, case and duplicates as they came.
 
-    Left out are hop-by-hop headers, those that `Connection` names, `Expect`, `baggage`, `Cookie` unless `keep_cookies`,
-    and `drop` (lower case).
+    Left out are hop-by-hop headers, those that `Connection` names, `Expect`, `baggage`, `x-lastcall-…`, `Cookie` unless
+    `keep_cookies`, and `drop` (lower case).
     """
     return _without(raw, _REQUEST_ONLY, b"" if keep_cookies else b"cookie", drop)
 
@@ -56,8 +59,29 @@ def _without(
     return [
         pair
         for name, pair in lower
-        if name not in hop_by_hop and name != cookie and name not in drop and name not in named
+        if name not in hop_by_hop
+        and name != cookie
+        and name not in drop
+        and name not in named
+        and not name.startswith(OUR_PREFIX)
     ]
+
+
+def joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return the headers by lower-case name, several of one name as the list that they are (RFC 9110, 5.3).
+
+    Whoever judges a header judges this: of two lines the first reader may take the one, and the next reader the other.
+    """
+    found: dict[bytes, bytes] = {}
+    for name, value in raw:
+        key = name.lower()
+        found[key] = found[key] + b", " + value if key in found else value
+    return found
+
+
+def options(value: bytes) -> list[bytes]:
+    """Return the members of a list in lower case, without the blanks around them; empty ones are none."""
+    return [option for part in value.lower().split(b",") if (option := part.strip(b" \t"))]
 
 
 def echoable(value: bytes) -> str | None:
