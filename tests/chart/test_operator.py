@@ -219,6 +219,9 @@ def test_network_policies_of_the_processes() -> None:
     assert named("NetworkPolicy", values)["operator"]["spec"]["ingress"] == []
     (webhook,) = named("NetworkPolicy", values)["webhook"]["spec"]["ingress"]
     assert webhook == {"ports": [{"port": "webhook", "protocol": "TCP"}]}
+    values["operator.networkPolicy.webhookFrom"] = [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
+    (webhook,) = named("NetworkPolicy", values)["webhook"]["spec"]["ingress"]
+    assert webhook["from"] == [{"ipBlock": {"cidr": "10.0.0.1/32"}}]
     values["operator.networkPolicy.adminFrom"] = [{"podSelector": {}}]
     values["operator.networkPolicy.egress"] = [{}]
     for process in _PROCESSES:

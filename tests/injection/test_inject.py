@@ -538,6 +538,22 @@ def test_what_cannot_be_injected_is_refused_with_the_field(of, mode, spec, words
     assert caught.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("image", "allowed"),
+    [
+        ("ghcr.io/org/lastcall-evil/x", "ghcr.io/org/lastcall*"),
+        ("ghcr.io/org/evil/lastcall:1", "ghcr.io/*/lastcall:*"),
+        ("ghcr.io/org/lastcall", "ghcr.io/*"),
+        ("evil.example/ghcr.io/org/lastcall", "*ghcr.io/org/lastcall"),
+        ("ghcr.io/org/Lastcall", "ghcr.io/org/lastcall"),
+        ("lastcall", "*/lastcall"),
+    ],
+)
+def test_a_pattern_s_star_does_not_cross_a_slash(image, allowed):
+    with pytest.raises(InjectionError, match="not among the images"):
+        inject(pod(), proxy(sidecar={"image": image}), InjectionDefaults(image="any", allowed_images=(allowed,)))
+
+
 @pytest.mark.parametrize("allowed", [(), ("good/*",), ("x", "good/side*")])
 def test_an_allowed_image_is_taken(allowed):
     defaults = InjectionDefaults(image="any", pull_policy="Always", allowed_images=allowed)

@@ -36,7 +36,7 @@ class Settings:
     #: the image of injected sidecars whose StreamProxy names none
     sidecar_image: str = "lastcall-sidecar:latest"
     sidecar_pull_policy: str = "IfNotPresent"
-    #: patterns (`*` matches anything) of the images that a StreamProxy may name; empty: any
+    #: patterns (`*` matches anything but `/`) of the images that a StreamProxy may name; empty: any
     allowed_images: tuple[str, ...] = ()
     log_level: str = "info"
     #: auto: JSON unless standard output is a terminal

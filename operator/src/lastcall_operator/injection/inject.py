@@ -38,7 +38,8 @@ _LISTEN_TRAFFIC, _LISTEN_ADMIN = "LASTCALL_LISTEN__TRAFFIC", "LASTCALL_LISTEN__A
 class InjectionDefaults:
     """What the installation says.
 
-    `allowed_images` are shell patterns that a StreamProxy's own `spec.sidecar.image` must match; none: any image.
+    `allowed_images` are shell patterns, whose `*` does not cross a `/`, that a StreamProxy's own
+    `spec.sidecar.image` must match; none: any image.
     """
 
     image: str
@@ -157,12 +158,18 @@ def _image(proxy: StreamProxy, defaults: InjectionDefaults) -> str:
     image = proxy.spec.sidecar.image
     if not image:
         return defaults.image
-    if defaults.allowed_images and not any(fnmatchcase(image, pattern) for pattern in defaults.allowed_images):
+    if defaults.allowed_images and not any(_matches(image, pattern) for pattern in defaults.allowed_images):
         raise InjectionError(
             f"spec.sidecar.image of StreamProxy {proxy.name}: {image} is not among the images that this installation "
             f"allows ({', '.join(defaults.allowed_images)})"
         )
     return image
+
+
+def _matches(image: str, pattern: str) -> bool:
+    """Whether a shell pattern matches an image's name. `*` does not cross a `/`: `org/app*` is not `org/app-evil/x`."""
+    parts, patterns = image.split("/"), pattern.split("/")
+    return len(parts) == len(patterns) and all(map(fnmatchcase, parts, patterns))
 
 
 def _point_to_sidecar(containers: list[Object], traffic_port: int, original: Original) -> None:

@@ -4,16 +4,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
+from hypercorn.typing import ASGIFramework
 from quart import Quart, Response, request
 
 from lastcall_operator.removal.review import ReviewError
 from lastcall_operator.telemetry.meters import CONTENT_TYPE, Meters
 
+from .bodies import BoundedBodies
+
 Answer = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
-def admission_app(mutate_pods: Answer, validate_removals: Answer) -> Quart:
-    """What the API server calls."""
+def admission_app(mutate_pods: Answer, validate_removals: Answer) -> ASGIFramework:
+    """What the API server calls, within the bounds of `bodies.py`."""
     app = Quart("lastcall-admission")
 
     @app.post("/mutate/pods")
@@ -24,7 +27,7 @@ def admission_app(mutate_pods: Answer, validate_removals: Answer) -> Quart:
     async def removals() -> Response:
         return await _answered(validate_removals)
 
-    return app
+    return BoundedBodies(app)
 
 
 def probes_app(alive: Callable[[], bool], ready: Callable[[], bool], metrics: Meters) -> Quart:
@@ -48,7 +51,10 @@ def probes_app(alive: Callable[[], bool], ready: Callable[[], bool], metrics: Me
 
 async def _answered(answer: Answer) -> Response:
     try:
-        body = msgspec.json.decode(await request.get_data())
+        try:
+            body = msgspec.json.decode(await request.get_data())
+        except RecursionError as error:
+            raise ReviewError("nested too deeply") from error
         return Response(msgspec.json.encode(await answer(body)), 200, content_type="application/json")
     except (ReviewError, msgspec.DecodeError) as error:
         return Response(f"no AdmissionReview: {error}\n", 400, content_type="text/plain")

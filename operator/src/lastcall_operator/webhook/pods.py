@@ -45,7 +45,9 @@ class Pods:
         try:
             request = body["request"]
             uid, namespace, pod = request["uid"], request["namespace"], request["object"]
-            labels: dict[str, str] = pod["metadata"].get("labels") or {}
+            # Labels that are no mapping ask for nothing; the API server refuses such a pod by itself.
+            said = pod["metadata"].get("labels")
+            labels: dict[str, str] = said if isinstance(said, dict) else {}
         except (KeyError, TypeError, AttributeError) as error:
             raise ReviewError(f"no AdmissionReview of a pod: {error!r}") from error
         name = pod["metadata"].get("name") or pod["metadata"].get("generateName", "")

@@ -5,7 +5,7 @@ import ssl
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from quart import Quart
+from hypercorn.typing import ASGIFramework
 
 #: Longer than the 90 s for which the API server keeps a connection at rest: it closes first, and no request is lost
 #: on a connection that we are just closing.
@@ -27,7 +27,7 @@ class _Tls(Config):
         return True
 
 
-def server(app: Quart, bind: str, context: ssl.SSLContext | None, ended: asyncio.Event) -> asyncio.Task[None]:
+def server(app: ASGIFramework, bind: str, context: ssl.SSLContext | None, ended: asyncio.Event) -> asyncio.Task[None]:
     """Serve an app until `ended` is set; plain without a context. `bind`: `host:port`, or `fd://…`."""
     config: Config
     if context is None:
