@@ -17,6 +17,10 @@ GOOD = {"model": "claude-opus-4-6", "max_tokens": 2048, "messages": [USER]}
 OLDER = GOOD | {"model": "claude-sonnet-4-5"}
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "a", "input": {}}]}
 RESULT = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t1", "content": "3"}]}
+AGAIN = (
+    {"role": "assistant", "content": [CALL["content"][0] | {"id": "t2"}]},
+    {"role": "user", "content": [RESULT["content"][0] | {"tool_use_id": "t2"}]},
+)
 TOOL = {"name": "a", "input_schema": {"type": "object"}}
 THOUGHT = {"type": "thinking", "thinking": "Hm", "signature": sign(1, "Hm")}
 HIDDEN = {"type": "redacted_thinking", "data": sign(1, REDACTED)}
@@ -90,7 +94,7 @@ def without(name):
         ),
         pytest.param(
             GOOD
-            | {"messages": [USER, {"role": "assistant", "content": [THOUGHT, *CALL["content"]]}, RESULT, CALL, RESULT]}
+            | {"messages": [USER, {"role": "assistant", "content": [THOUGHT, *CALL["content"]]}, RESULT, *AGAIN]}
             | BUDGET,
             id="two calls after one thought",
         ),

@@ -7,6 +7,7 @@ from tests.wire.chats import USER, translated
 from tests.wire.test_chat_messages import assistant, call, text, tool
 
 from lastcall_sidecar.testing.signing import REDACTED, sign
+from lastcall_sidecar.wire import carried
 from lastcall_sidecar.wire.chat_on_messages.models import Mode, Off, Sampling, traits
 from lastcall_sidecar.wire.translation import Options
 
@@ -236,6 +237,15 @@ REASONING = {
     "what is not signed": ([{"type": "reasoning.text", "text": "Hm."}, DETAILS[1]], [THINKING[1]]),
     "what has no data": ([DETAILS[0], {"type": "reasoning.encrypted"}], [THINKING[0]]),
     "of a type yet unknown": ([{"type": "reasoning.summary", "summary": "Hm."}, {}, *DETAILS], THINKING),
+    "what another vendor signed": (
+        [
+            {"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "format": "google-gemini-v1"},
+            {"type": "reasoning.encrypted", "data": "ZW5j", "id": "rs_1", "format": "openai-responses-v1"},
+            {"type": "reasoning.text", "text": "Hm.", "signature": carried.signature(carried.State())},
+            *({"format": "anthropic-claude-v1"} | detail for detail in DETAILS),
+        ],
+        THINKING,
+    ),
     "none": ([], []),
 }
 

@@ -10,6 +10,7 @@ from openai.types.chat.completion_create_params import CompletionCreateParams
 from pydantic import TypeAdapter
 from tests.wire.test_protocols import REQUEST, client
 
+from lastcall_sidecar.wire.carried import State, signature
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
 from lastcall_sidecar.wire.sse import Decoder
 from lastcall_sidecar.wire.translation import Asked, Options
@@ -46,6 +47,12 @@ def assistant(*blocks: Any) -> dict[str, Any]:
 
 def text(words: str) -> dict[str, Any]:
     return {"type": "text", "text": words}
+
+
+def thought(words: str, **state: Any) -> dict[str, Any]:
+    """A block of thinking whose signature carries a state: by default, that it came as `reasoning_content`."""
+    made = State(**(state or {"field": "reasoning_content"}))
+    return {"type": "thinking", "thinking": words, "signature": signature(made)}
 
 
 def _consume(found: Any) -> None:

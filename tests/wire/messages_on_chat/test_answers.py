@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.wire.messages_on_chat.judges import ASKED, answer
+from tests.wire.messages_on_chat.judges import ASKED, answer, thought
 
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
 from lastcall_sidecar.wire.translation import TranslationError
@@ -57,18 +57,17 @@ def text(words):
     return {"type": "text", "text": words}
 
 
-def thinking(words):
-    return {"type": "thinking", "thinking": words, "signature": ""}
-
-
 CONTENTS = {
     "thinking, text, calls": (
         {"reasoning_content": "Hm.", "content": "Hi", "tool_calls": [call('{"a":1}'), call("{}", "call_2", "g")]},
-        [thinking("Hm."), text("Hi"), tool({"a": 1}), tool({}, "call_2", "g")],
+        [thought("Hm."), text("Hi"), tool({"a": 1}), tool({}, "call_2", "g")],
     ),
-    "the newer name of reasoning": ({"reasoning": "Hm.", "content": "Hi"}, [thinking("Hm."), text("Hi")]),
-    "both names": ({"reasoning": "Hm.", "reasoning_content": "Hm.", "content": "Hi"}, [thinking("Hm."), text("Hi")]),
-    "only thinking": ({"reasoning": "Hm."}, [thinking("Hm.")]),
+    "the newer name of reasoning": (
+        {"reasoning": "Hm.", "content": "Hi"},
+        [thought("Hm.", field="reasoning"), text("Hi")],
+    ),
+    "both names": ({"reasoning": "Hm.", "reasoning_content": "Hm.", "content": "Hi"}, [thought("Hm."), text("Hi")]),
+    "only thinking": ({"reasoning": "Hm."}, [thought("Hm.", field="reasoning")]),
     "only a call": ({"tool_calls": [call('{"a":1}')]}, [tool({"a": 1})]),
     "nothing": ({}, [text("")]),
     "an empty text": ({"content": "", "tool_calls": []}, [text("")]),

@@ -6,7 +6,7 @@ import anthropic
 import pytest
 from tests.wire.messages_on_chat import chunks
 from tests.wire.messages_on_chat.chunks import DONE, STREAMS, call, chunk, delta, usage
-from tests.wire.messages_on_chat.judges import STREAM, accumulated, answer, check_order, events_of, translated
+from tests.wire.messages_on_chat.judges import STREAM, accumulated, answer, check_order, events_of, thought, translated
 from tests.wire.test_protocols import REQUEST, client
 
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
@@ -31,12 +31,12 @@ CONTENTS = {
         tool("call_2", "get_time", {}),
     ],
     "vLLM, reasoning": [
-        {"type": "thinking", "thinking": "Let me look.", "signature": ""},
+        thought("Let me look."),
         {"type": "text", "text": "I look it up."},
         tool("chatcmpl-tool-1", "get_weather", {"place": "Bern"}),
     ],
     "vLLM, usage": [
-        {"type": "thinking", "thinking": "Hm.", "signature": ""},
+        thought("Hm.", field="reasoning"),
         {"type": "text", "text": "One two"},
     ],
     "interleaved calls": [{"type": "text", "text": "Both."}, tool("a", "f", {"a": 1}), tool("b", "g", {"b": 2})],
@@ -344,7 +344,7 @@ def test_half_a_character_becomes_a_sign_for_it():
 @pytest.mark.parametrize("name", [name for name in STREAMS if name != "calls under the same index"])
 def test_a_stream_and_a_whole_answer_are_the_same_message(name):
     """The same answer, once whole: put together by the rules of the vendor's own streams."""
-    said = {"role": "assistant", "content": "", "reasoning": "", "tool_calls": {}}
+    said = {"role": "assistant", "content": "", "tool_calls": {}}
     completion = {"usage": None}
     for event in Decoder().feed(STREAMS[name]):
         told = json.loads(event.data) if event.data != "[DONE]" else {"choices": []}
@@ -353,7 +353,9 @@ def test_a_stream_and_a_whole_answer_are_the_same_message(name):
             completion["finish"] = choice.get("finish_reason"), choice.get("stop_reason")
             part = choice["delta"]
             said["content"] += part.get("content") or ""
-            said["reasoning"] += part.get("reasoning") or part.get("reasoning_content") or ""
+            for reasoning in ("reasoning", "reasoning_content"):
+                if reasoning in part:
+                    said[reasoning] = said.get(reasoning, "") + part[reasoning]
             for item in part.get("tool_calls", ()):
                 key = item.get("index", item.get("id", item["function"].get("name", "b")))
                 held = said["tool_calls"].setdefault(key, {"id": item.get("id"), "name": "", "arguments": ""})

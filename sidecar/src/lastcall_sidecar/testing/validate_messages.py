@@ -79,8 +79,12 @@ def conversation(messages: Any) -> None:
     if not messages:
         raise FakeError(400, "messages: at least one message is required")
     called: set[str] = set()
+    used: set[str] = set()
     for index, message in enumerate(messages):
         called = _message(index, message, called, last=index == len(messages) - 1)
+        if called & used:
+            raise FakeError(400, f"messages.{index}: `tool_use` ids must be unique")
+        used |= called
 
 
 def thinking_first(messages: list[dict[str, Any]]) -> None:

@@ -21,9 +21,6 @@ _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)(?:;[\w.+-]+=[^;,]*)*;base64,",
 _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _WEB_URL = re.compile(r"https?://.", re.IGNORECASE)
 
-#: The API's ids of tool calls are of fewer characters than those of some other vendors' models.
-_NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
-
 #: The block for data of each media type that the API takes in base64.
 _MEDIA: Mapping[str, str] = {
     "image/jpeg": "image",
@@ -52,11 +49,6 @@ def blocks(content: str | list[Raw] | None, where: str, kinds: frozenset[str]) -
 def text(said: str) -> list[Block]:
     """One block, or none for a blank text."""
     return [{"type": "text", "text": said}] if said.strip() else []
-
-
-def identity(call: str) -> str:
-    """Return a call's id with the characters that the API takes."""
-    return _NOT_IN_IDS.sub("_", call)
 
 
 def mark(made: list[Block], cache_control: Raw) -> list[Block]:
@@ -109,8 +101,7 @@ def _tool_result(_part: Part, raw: Raw, place: str) -> list[Block]:
 
 def _of_a_call(kind: str, key: str, raw: Raw, place: str) -> dict[str, Any]:
     fields = read(raw, dict[str, Raw], place)
-    call = read(fields.get(key, NULL), str, f"{place}.{key}")
-    return {**fields, "type": kind, key: identity(call)}
+    return {**fields, "type": kind, key: read(fields.get(key, NULL), str, f"{place}.{key}")}
 
 
 def _data(url: str, place: str) -> dict[str, Any]:

@@ -66,6 +66,8 @@ class Detail(msgspec.Struct):
     text: str | None = None
     signature: str | None = None
     data: str | None = None
+    #: Whose it is, in OpenRouter's words.
+    format: str | None = None
 
 
 class Message(msgspec.Struct):

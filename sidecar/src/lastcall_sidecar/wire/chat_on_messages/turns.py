@@ -13,6 +13,8 @@ import msgspec
 from msgspec import Raw
 
 from lastcall_sidecar.wire.body import BodyError
+from lastcall_sidecar.wire.call_ids import CallIds
+from lastcall_sidecar.wire.carried import is_ours
 from lastcall_sidecar.wire.chat_on_messages import content
 from lastcall_sidecar.wire.chat_on_messages.content import Block
 from lastcall_sidecar.wire.chat_on_messages.shapes import Detail, Message, ToolCall, given
@@ -20,6 +22,8 @@ from lastcall_sidecar.wire.cut_json import completed
 
 _EMPTY_OBJECT = Raw(b"{}")
 _THINKING = ("thinking", "redacted_thinking")
+#: OpenRouter's word for what Anthropic's models signed; those that we tell have none.
+_OWN_FORMAT = "anthropic-claude"
 
 
 @dataclass(slots=True)
@@ -51,8 +55,8 @@ class Conversation:
     def __init__(self) -> None:
         self.system: list[Block] = []
         self.turns: list[Turn] = []
-        #: Tool calls that no message has answered yet, and the message that made them.
-        self._open: set[str] = set()
+        self._ids = CallIds()
+        #: The message that made the last calls.
         self._caller = 0
 
     def take(self, index: int, message: Message) -> None:
@@ -115,7 +119,7 @@ class Conversation:
         self.turns[-1].blocks += said
 
     def _check_answered(self) -> None:
-        if self._open:
+        if not self._ids.is_answered:
             raise BodyError(f"messages.{self._caller}.tool_calls: each must be answered by a message of role `tool`")
 
     def _assistant(self, index: int, message: Message) -> list[Block]:
@@ -128,17 +132,18 @@ class Conversation:
         said += [_tool_use(call, f"{where}.tool_calls.{place}") for place, call in enumerate(message.tool_calls or ())]
         for block in said:
             if _is_a(block, "tool_use"):
-                self._open.add(block["id"])
+                block["id"] = self._ids.call(block["id"])
                 self._caller = index
         content.mark(said, message.cache_control)
         return _thinking(message.reasoning_details or []) + said if said else []
 
     def _answer(self, block: Block, where: str) -> None:
-        """Note that a call is answered, if the block is that; `where` is the place of the call's id."""
+        """Note which call is answered, if the block is that; `where` is the place of the call's id."""
         if _is_a(block, "tool_result"):
-            if block["tool_use_id"] not in self._open:
+            call = self._ids.result(block["tool_use_id"])
+            if call is None:
                 raise BodyError(f"{where}: must be of a call right before, answered once")
-            self._open.remove(block["tool_use_id"])
+            block["tool_use_id"] = call
 
 
 def _is_a(block: Block, kind: str) -> TypeGuard[dict[str, Any]]:
@@ -149,7 +154,7 @@ def _result(message: Message, where: str) -> Block:
     said = content.blocks(message.content, where, content.RESULT)
     return {
         "type": "tool_result",
-        "tool_use_id": content.identity(message.tool_call_id or ""),
+        "tool_use_id": message.tool_call_id or "",
         **({"content": said} if said else {}),
     }
 
@@ -160,7 +165,7 @@ def _tool_use(call: ToolCall, where: str) -> Block:
     if not call.id:
         raise BodyError(f"{where}.id: must not be empty")
     arguments = _arguments(call.function.arguments, f"{where}.function.arguments")
-    return {"type": "tool_use", "id": content.identity(call.id), "name": call.function.name, "input": arguments}
+    return {"type": "tool_use", "id": call.id, "name": call.function.name, "input": arguments}
 
 
 def _arguments(json: str, where: str) -> Raw:
@@ -185,17 +190,20 @@ def _thinking(details: list[Detail]) -> list[Block]:
     """Return the blocks that `reasoning_details` stand for.
 
     Pieces with the same `index` are put together: a client may have kept a stream's. What no Anthropic model has
-    signed, or is of a type yet unknown, is left out.
+    signed, or is of a type yet unknown, is left out: the API refuses a signature that is not its own, and other
+    vendors sign and encrypt in the same fields, by another `format` (https://openrouter.ai/docs/use-cases/reasoning-tokens).
     """
     pieces: dict[tuple[str, int], list[Detail]] = {}
     for place, detail in enumerate(details):
+        if detail.format is not None and not detail.format.startswith(_OWN_FORMAT):
+            continue
         key = (detail.type, -1 - place if detail.index is None else detail.index)
         pieces.setdefault(key, []).append(detail)
     made: list[Block] = []
     for (kind, _), found in pieces.items():
         signature = "".join(piece.signature or "" for piece in found)
         data = "".join(piece.data or "" for piece in found)
-        if kind == "reasoning.text" and signature:
+        if kind == "reasoning.text" and signature and not is_ours(signature):
             text = "".join(piece.text or "" for piece in found)
             made.append({"type": "thinking", "thinking": text, "signature": signature})
         elif kind == "reasoning.encrypted" and data:

@@ -4,14 +4,18 @@ from typing import Any
 
 import msgspec
 
+from lastcall_sidecar.wire.carried import call_id, is_object
 from lastcall_sidecar.wire.messages_on_chat.arguments import whole
 from lastcall_sidecar.wire.messages_on_chat.completion import Call, Completion, Ending, Function, message, tool_use_id
+from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered, block
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
 from lastcall_sidecar.wire.translation import Asked, TranslationError
 
 
 def translate_answer(body: bytes, asked: Asked) -> bytes:
     """Translate a whole answer: thinking, text and calls, in this order; an empty text if there is nothing.
+
+    Where nothing was thought aloud, a block of thinking before the calls carries what the upstream wants back.
 
     Errors: TranslationError, also for an error that came with a good status, and for an answer broken off.
     """
@@ -24,16 +28,28 @@ def translate_answer(body: bytes, asked: Asked) -> bytes:
     ending.take(choice, said)
     found = message(completion, body, asked.model)
     content: list[dict[str, Any]] = []
+    gathered = Gathered()
+    gathered.take(said, in_pieces=False)
+    calls = [
+        _tool_use(call, tool_use_id(found["id"], number), gathered) for number, call in enumerate(said.tool_calls or ())
+    ]
     if said.thinking:
-        content.append({"type": "thinking", "thinking": said.thinking, "signature": ""})
-    calls = [_tool_use(call, tool_use_id(found["id"], number)) for number, call in enumerate(said.tool_calls or ())]
+        content.append(block(said.thinking, gathered))
+    elif calls and (gathered.has_state or gathered.field):
+        calls.insert(0, block("", gathered))
     if said.text or not (content or calls):
         content.append({"type": "text", "text": said.text})
     return msgspec.json.encode(found | {"content": content + calls} | ending.stopped())
 
 
-def _tool_use(call: Call, otherwise: str) -> dict[str, Any]:
+def _tool_use(call: Call, otherwise: str, gathered: Gathered) -> dict[str, Any]:
     function = call.function or Function()
     arguments = function.arguments
     found = arguments if isinstance(arguments, dict) else msgspec.Raw(whole(arguments or ""))
-    return {"type": "tool_use", "id": call.id or otherwise, "name": function.name or "", "input": found}
+    known, extra = call.id or otherwise, call.extra_content if is_object(call.extra_content) else None
+    identity = call_id(known, extra)
+    if identity is None:
+        identity = call_id(known) or known
+        if extra is not None:
+            gathered.calls[identity] = extra
+    return {"type": "tool_use", "id": identity, "name": function.name or "", "input": found}

@@ -8,8 +8,10 @@ from typing import Any
 
 import msgspec
 
+from lastcall_sidecar.wire.carried import call_id, is_object
 from lastcall_sidecar.wire.messages_on_chat.arguments import ArgumentStream
 from lastcall_sidecar.wire.messages_on_chat.completion import Call, Function
+from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
 
 
 def event(name: str, fields: Mapping[str, Any]) -> bytes:
@@ -38,6 +40,10 @@ class Block:
         """Whether nothing more can come, now that another block has begun or not."""
         return followed
 
+    def ending(self, index: int) -> bytes:  # noqa: ARG002 - for blocks that end with more than their stop
+        """Return what is written before the block's stop."""
+        return b""
+
     def write(self, index: int, *, closing: bool) -> bytes:
         """Return events for all that waits; nothing yet if the start is not known, unless it is `closing`."""
         if not self._is_known() and not closing:
@@ -55,22 +61,43 @@ class Block:
         return True
 
     def _start(self) -> dict[str, Any]:
-        return {"type": self.kind, self.kind: ""} | ({"signature": ""} if self.kind == "thinking" else {})
+        return {"type": self.kind, self.kind: ""}
 
     def _field(self) -> str:
         return self.kind
 
 
+class ThinkingBlock(Block):
+    """Thinking, shown or not. It ends with the signature that carries what its upstream wants back."""
+
+    __slots__ = ("gathered",)
+
+    def __init__(self, gathered: Gathered) -> None:
+        super().__init__("thinking", "thinking")
+        self.gathered = gathered
+
+    def ending(self, index: int) -> bytes:
+        """Return the signature."""
+        delta = {"type": "signature_delta", "signature": self.gathered.signature()}
+        return event("content_block_delta", {"index": index, "delta": delta})
+
+    def _start(self) -> dict[str, Any]:
+        return {"type": "thinking", "thinking": "", "signature": ""}
+
+
 class ToolBlock(Block):
     """A tool call. It is complete when its arguments are an object that has ended."""
 
-    __slots__ = ("_arguments", "_name", "_otherwise", "id")
+    __slots__ = ("_arguments", "_extra", "_name", "_otherwise", "_spilled", "id")
 
-    def __init__(self, otherwise: str) -> None:
+    def __init__(self, otherwise: str, spilled: dict[str, msgspec.Raw]) -> None:
         super().__init__("tool_use", "input_json")
         #: As the upstream told it; empty until then.
         self.id = ""
         self._otherwise = otherwise
+        #: What the id carries; what it cannot goes among `spilled`.
+        self._extra: msgspec.Raw | None = None
+        self._spilled = spilled
         self._name = ""
         self._arguments = ArgumentStream()
 
@@ -83,6 +110,12 @@ class ToolBlock(Block):
         if isinstance(arguments, dict):
             arguments = msgspec.json.encode(arguments).decode()
         self.add(self._arguments.take(arguments or ""))
+        if is_object(call.extra_content):
+            known = self.id or self._otherwise
+            if self.opened or call_id(known, call.extra_content) is None:
+                self._spilled[call_id(known) or known] = call.extra_content
+            else:
+                self._extra = call.extra_content
 
     def is_complete(self, *, followed: bool) -> bool:  # noqa: ARG002 - the interface's
         """Whether nothing more can come: parts of a call may come behind the begin of another's."""
@@ -92,7 +125,8 @@ class ToolBlock(Block):
         return bool(self._name)
 
     def _start(self) -> dict[str, Any]:
-        return {"type": self.kind, "id": self.id or self._otherwise, "name": self._name, "input": {}}
+        known = self.id or self._otherwise
+        return {"type": self.kind, "id": call_id(known, self._extra) or known, "name": self._name, "input": {}}
 
     def _field(self) -> str:
         return "partial_json"

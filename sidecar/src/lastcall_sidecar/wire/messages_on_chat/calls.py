@@ -1,5 +1,7 @@
 """Which call a part of one belongs to. OpenAI numbers them by `index`; not all upstreams do so, or do so rightly."""
 
+import msgspec
+
 from lastcall_sidecar.wire.messages_on_chat.blocks import ToolBlock
 from lastcall_sidecar.wire.messages_on_chat.completion import Call, tool_use_id
 
@@ -7,7 +9,7 @@ from lastcall_sidecar.wire.messages_on_chat.completion import Call, tool_use_id
 class Calls:
     """The calls of one answer so far."""
 
-    __slots__ = ("_by_id", "_by_index", "_count", "_last", "_message_id")
+    __slots__ = ("_by_id", "_by_index", "_count", "_last", "_message_id", "spilled")
 
     def __init__(self, message_id: str) -> None:
         self._message_id = message_id
@@ -15,11 +17,13 @@ class Calls:
         self._by_index: dict[int, ToolBlock] = {}
         self._last: ToolBlock | None = None
         self._count = 0
+        #: State of calls that their ids cannot carry, by these.
+        self.spilled: dict[str, msgspec.Raw] = {}
 
     def take(self, call: Call) -> ToolBlock | None:
         """Give a part to its call; return that if it is a new one."""
         found = self._find(call)
-        block = found or ToolBlock(tool_use_id(self._message_id, self._count))
+        block = found or ToolBlock(tool_use_id(self._message_id, self._count), self.spilled)
         block.take(call)
         self._last = block
         if block.id:

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING
 from lastcall_sidecar.wire.openai import text_of
 from lastcall_sidecar.wire.translation import TranslationError
 
@@ -43,6 +44,8 @@ class Call(msgspec.Struct):
     index: int | None = None
     id: str | None = None
     function: Function | None = None
+    #: Gemini's: its `google.thought_signature` is wanted back with the call.
+    extra_content: msgspec.Raw = NOTHING
 
 
 class Said(msgspec.Struct):
@@ -52,6 +55,8 @@ class Said(msgspec.Struct):
     refusal: Any = None
     reasoning_content: Any = None
     reasoning: Any = None
+    #: OpenRouter's.
+    reasoning_details: msgspec.Raw = NOTHING
     tool_calls: list[Call] | None = None
 
     @property

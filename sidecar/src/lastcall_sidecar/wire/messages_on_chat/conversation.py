@@ -22,6 +22,8 @@ from lastcall_sidecar.wire.messages_on_chat.parts import (
     text_part,
 )
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
+from lastcall_sidecar.wire.messages_on_chat.returning import Returning, result_id
+from lastcall_sidecar.wire.messages_on_chat.vendors import Vendor
 
 ChatMessage = dict[str, Any]
 
@@ -89,7 +91,7 @@ class _Turn:
 
 
 def chat_messages(
-    system: str | list[msgspec.Raw] | None, messages: list[msgspec.Raw], *, system_anywhere: bool
+    system: str | list[msgspec.Raw] | None, messages: list[msgspec.Raw], vendor: Vendor, *, system_anywhere: bool
 ) -> list[ChatMessage]:
     """Return the chat messages; the system prompt is the first, if there is one.
 
@@ -105,7 +107,7 @@ def chat_messages(
     for turn in turns[len(leading) :]:
         blocks += turn.blocks() if turn.role != "system" or system_anywhere else [turn.reminder()]
     for role, said in groupby(blocks, key=lambda block: block.role):
-        found += _MAKERS[role](said)
+        found += _MAKERS[role](said, vendor)
     return found
 
 
@@ -124,13 +126,13 @@ def _system(parts: Iterable[Part]) -> list[ChatMessage]:
     return [{"role": "system", "content": text}] if text else []
 
 
-def _user(blocks: Iterable[_Block]) -> list[ChatMessage]:
+def _user(blocks: Iterable[_Block], vendor: Vendor) -> list[ChatMessage]:
     results: list[ChatMessage] = []
     moved: list[Part] = []
     rest: list[Part] = []
     for block in blocks:
         if block.kind == "tool_result":
-            result, media = _tool_result(block)
+            result, media = _tool_result(block, vendor)
             results.append(result)
             moved += media
         else:
@@ -141,19 +143,20 @@ def _user(blocks: Iterable[_Block]) -> list[ChatMessage]:
     return results
 
 
-def _tool_result(block: _Block) -> tuple[ChatMessage, list[Part]]:
+def _tool_result(block: _Block, vendor: Vendor) -> tuple[ChatMessage, list[Part]]:
     """The result's message, and what of it only a user's message can carry."""
     result = read(block.raw, _ToolResult, block.path)
     parts = parts_of(result.content or "", f"{block.path}.content")
     text = joined(part if is_text(part) else text_part(_ELSEWHERE[part["type"]]) for part in parts)
     content = _ERROR + text if result.is_error else text
-    message = {"role": "tool", "tool_call_id": result.tool_use_id, "content": content}
+    message = {"role": "tool", "tool_call_id": result_id(result.tool_use_id, vendor), "content": content}
     return message, [part for part in parts if not is_text(part)]
 
 
-def _assistant(blocks: Iterable[_Block]) -> list[ChatMessage]:
+def _assistant(blocks: Iterable[_Block], vendor: Vendor) -> list[ChatMessage]:
     text = ""
-    calls: list[ChatMessage] = []
+    calls: list[_Block] = []
+    returning = Returning(vendor)
     for block in blocks:
         match block.kind:
             case "text":
@@ -161,23 +164,27 @@ def _assistant(blocks: Iterable[_Block]) -> list[ChatMessage]:
             case "compaction":
                 text += read(block.raw, _Summary, block.path).content or ""
             case "tool_use":
-                calls.append(_call(block))
+                calls.append(block)
+            case "thinking":
+                returning.think(block.raw, block.path)
     if not calls:
-        return [{"role": "assistant", "content": text}]
-    return [{"role": "assistant", "content": text if text.strip() else None, "tool_calls": calls}]
+        return [returning.finish({"role": "assistant", "content": text})]
+    # Behind all thinking: the state of a call may come after it.
+    made = [_call(block, returning) for block in calls]
+    return [returning.finish({"role": "assistant", "content": text if text.strip() else None, "tool_calls": made})]
 
 
-def _call(block: _Block) -> ChatMessage:
+def _call(block: _Block, returning: Returning) -> ChatMessage:
     call = read(block.raw, _ToolUse, block.path)
     arguments = bytes(call.input).decode() if is_given(call.input) else "{}"
     if not arguments.startswith("{"):
         raise BodyError(f"{block.path}.input: must be an object")
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": arguments}}
+    return returning.call(call.id, {"name": call.name, "arguments": arguments})
 
 
 #: By the role of a turn. Blocks of other types than these functions know are left out.
-_MAKERS: Mapping[str, Callable[[Iterable[_Block]], list[ChatMessage]]] = {
+_MAKERS: Mapping[str, Callable[[Iterable[_Block], Vendor], list[ChatMessage]]] = {
     "user": _user,
     "assistant": _assistant,
-    "system": lambda blocks: _system(part for block in blocks for part in block_parts(block.raw, block.path)),
+    "system": lambda blocks, _: _system(part for block in blocks for part in block_parts(block.raw, block.path)),
 }

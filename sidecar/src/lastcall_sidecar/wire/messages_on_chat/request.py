@@ -13,6 +13,7 @@ from lastcall_sidecar.wire.messages_on_chat.fields import FIELDS
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
 from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, portable
 from lastcall_sidecar.wire.messages_on_chat.tools import ToolChoice, choice, functions
+from lastcall_sidecar.wire.messages_on_chat.vendors import vendor_of
 from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translated
 
 #: What OpenAI's `user` takes; Claude Code's `user_id` is longer.
@@ -87,7 +88,9 @@ def prompt(body: bytes, model: str) -> dict[str, Any]:
 
 
 def _prompt(request: _Conversation, model: str) -> dict[str, Any]:
-    messages = chat_messages(request.system, request.messages, system_anywhere=models.is_openais(model))
+    messages = chat_messages(
+        request.system, request.messages, vendor_of(model), system_anywhere=models.is_openais(model)
+    )
     if not messages:
         raise BodyError("messages: nobody says anything")
     tools = functions(request.tools or [])

@@ -8,9 +8,10 @@ from collections import deque
 from typing import Any
 
 from lastcall_sidecar.wire.messages_on_chat import errors
-from lastcall_sidecar.wire.messages_on_chat.blocks import Block, event
+from lastcall_sidecar.wire.messages_on_chat.blocks import Block, ThinkingBlock, event
 from lastcall_sidecar.wire.messages_on_chat.calls import Calls
 from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, message, usage
+from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
 from lastcall_sidecar.wire.sse import Event
 from lastcall_sidecar.wire.translation import Asked, StreamTranslator, TranslationError
@@ -28,6 +29,9 @@ class MessageStream(StreamTranslator):
         self._calls: Calls | None = None
         self._ending = Ending()
         self._usage: Any = None
+        #: What the upstream wants back and no block of thinking has carried yet, and whether one has begun.
+        self._late = Gathered()
+        self._thought = False
         #: Blocks that have not ended: the first one is being written.
         self._blocks: deque[Block] = deque()
         #: Of the first of `_blocks`, or of the next one.
@@ -72,13 +76,43 @@ class MessageStream(StreamTranslator):
         if self._ending.finish_reason:
             return b""
         self._ending.take(choice, said)
-        self._add("thinking", said.thinking)
+        self._think(said)
         self._add("text", said.text)
         for call in said.tool_calls or ():
             block = self._calls.take(call) if self._calls else None
             if block:
+                self._carry()
                 self._blocks.append(block)
-        return self._write(closing=bool(self._ending.finish_reason))
+        closing = bool(self._ending.finish_reason)
+        if closing and self._ending.called:
+            self._carry()
+        return self._write(closing=closing)
+
+    def _think(self, said: Said) -> None:
+        last = self._blocks[-1] if self._blocks else None
+        if said.thinking and not isinstance(last, ThinkingBlock):
+            last = self._begin_thinking()
+        gathered = last.gathered if isinstance(last, ThinkingBlock) else self._late
+        gathered.take(said, in_pieces=True)
+        if last and said.thinking:
+            last.add(said.thinking)
+
+    def _begin_thinking(self) -> ThinkingBlock:
+        block = ThinkingBlock(self._late)
+        self._blocks.append(block)
+        self._late, self._thought = Gathered(), True
+        return block
+
+    def _carry(self) -> None:
+        """Begin a block that shows nothing, if a turn with calls brings state that no other block carries.
+
+        Before the call where it is known by then. A turn without calls has no need of it: clients read its text.
+        """
+        if self._calls and self._calls.spilled:
+            self._late.calls |= self._calls.spilled
+            self._calls.spilled.clear()
+        if self._late.has_state or (self._late.field and not self._thought):
+            self._begin_thinking()
 
     def _add(self, kind: str, part: str) -> None:
         if not part:
@@ -94,7 +128,7 @@ class MessageStream(StreamTranslator):
             found += block.write(self._index, closing=closing)
             if not closing and not block.is_complete(followed=len(self._blocks) > 1):
                 break
-            found += event("content_block_stop", {"index": self._index})
+            found += block.ending(self._index) + event("content_block_stop", {"index": self._index})
             self._blocks.popleft()
             self._index += 1
         return found

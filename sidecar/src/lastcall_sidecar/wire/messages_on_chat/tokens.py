@@ -46,6 +46,7 @@ def estimate(body: bytes, model: str) -> int:
     for message in asked["messages"]:
         parts = message["content"] if isinstance(message["content"], list) else [{"text": message["content"] or ""}]
         chars += sum(len(part.get("text", "")) for part in parts)
+        chars += sum(len(message.get(name, "")) for name in ("reasoning_content", "reasoning"))
         chars += sum(_call_chars(call["function"]) for call in message.get("tool_calls", ()))
         flat += sum(IMAGE_TOKENS for part in parts if "image_url" in part)
         flat += sum(FILE_TOKENS for part in parts if "file" in part)
