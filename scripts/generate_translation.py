@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastcall_sidecar import bodies, counting, listing, relay
+from lastcall_sidecar.wire import carried
 from lastcall_sidecar.wire.accumulate import MAX_STREAM_BYTES, STATUSES
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages.fields import PARTS
@@ -17,6 +18,7 @@ from lastcall_sidecar.wire.chat_on_messages.message import FINISH_REASONS
 from lastcall_sidecar.wire.messages_on_chat import tokens
 from lastcall_sidecar.wire.messages_on_chat.completion import STOP_REASONS
 from lastcall_sidecar.wire.messages_on_chat.fields import BLOCKS
+from lastcall_sidecar.wire.messages_on_chat.vendors import VENDORS
 from lastcall_sidecar.wire.models import MAX_PAGE
 from lastcall_sidecar.wire.translate import TRANSLATIONS
 from lastcall_sidecar.wire.translation import DEFAULT_MAX_TOKENS, FieldTable, Options, Translation
@@ -63,8 +65,8 @@ has no such thing.
 | audio | – | verbatim | 400 | – |
 | system messages, anywhere | verbatim | verbatim | all at the front | in place, or in the user's turn |
 | thinking | verbatim | verbatim | `reasoning_effort` → `thinking` | `thinking`, effort → `reasoning_effort` |
-| thinking in the answer | verbatim | verbatim | `reasoning_content`, `reasoning_details` | unsigned `thinking` |
-| thinking sent back | verbatim | verbatim | `reasoning_details`, signatures kept | dropped |
+| thinking in the answer | verbatim | verbatim | `reasoning_content`, `reasoning_details` | `thinking`, signed by us |
+| thinking sent back | verbatim; mended | verbatim | `reasoning_details`, signatures kept | to where it came from |
 | JSON by a schema | verbatim | verbatim | translated | translated |
 | JSON without a schema | – | verbatim | 400 | – |
 | reasons to stop, refusals | verbatim | verbatim | translated | translated |
@@ -217,11 +219,47 @@ others, whose chat templates often refuse that, they become part of the user's t
 - An answer with calls is `tool_use` even if the upstream says `stop`, and one with a `refusal` is `refusal`. `stop`
   at a string, which vLLM tells, is `stop_sequence`. `abort` and `error`, with which vLLM and others end an answer that
   they broke off, are an error, never a good end.
-- `reasoning_content`, or `reasoning`, is a `thinking` block with an empty signature.
+- `reasoning_content`, or `reasoning`, is a `thinking` block; its signature is ours (below).
 - `usage`: tokens from the cache are in `cache_read_input_tokens`, and not in `input_tokens`; thinking is told where
   the upstream tells it. A stream tells it in `message_delta`, at its end.
 - Arguments of a call that were cut short are what is complete of them in a whole answer, and pass as they come in a
   stream.
+
+### State that the upstream wants back
+
+Some upstreams refuse the next turn of a tool loop unless it brings back what they told beside the words of the last
+one. Nothing of that is kept here: it travels through the client, in what every Anthropic client sends back as it was,
+and any replica takes it out again.
+
+| what the upstream tells | in what it travels | and comes back as |
+|---|---|---|
+| `reasoning_content`, `reasoning`, also empty beside a call | a `thinking` block: the text in it, by which name it came in its `signature` | the same field |
+| `reasoning_details` | the `signature`, whole; texts that the block shows are told by their lengths | `reasoning_details`, as they came |
+| `extra_content` of a call (`google.thought_signature`) | the call's `id`, up to {id_chars} characters; else a `signature` | `extra_content` of that call |
+| an `id` of characters that Anthropic's API refuses | an `id` of other characters | the upstream's own `id` |
+
+- A signature of ours is `{prefix}` and JSON in base64url, at most {state_mib} MiB of it, and never empty: some clients
+  drop a block whose signature is. An id of ours begins with `{id_prefix}`. Longer ids would not do: clients name
+  files by them. Neither holds anything that the client may not know, nor is it a proof of anything: it is read
+  strictly, and one that was changed carries nothing.
+- Where there is nothing to show, a `thinking` block without text stands before the call, or behind it if the state
+  came later. An answer without calls gets no such block.
+- Thinking with no signature goes back as `reasoning_content`, and **thinking that Anthropic signed to nobody but
+  Anthropic**.
+- What is sent to whom depends on the model's name, and, but for this table, not on where the state came from. Who
+  changes between two such upstreams in a conversation sends the one what the other told:
+
+| models | never sent | a turn with calls that brings nothing back | ids of calls |
+|---|---|---|---|
+{vendors}
+
+- An Anthropic upstream is sent none of this, also not where client and upstream speak alike: thinking that Anthropic
+  did not sign is left out there, ids that its API refuses are mended, in call and result alike, and so are ids that
+  come twice. Thinking with a budget is switched off for a turn whose own thinking was left out, as the API would
+  refuse it. Only bodies that need it are changed, and of those only `messages` (`thinking`, `context_management`);
+  batches pass unread.
+- `reasoning_details` of OpenAI's clients go to Anthropic only if their `format` is Anthropic's, or none is told, as
+  with ours.
 
 ### Counting tokens
 
@@ -391,6 +429,11 @@ def page() -> str:
             image=tokens.IMAGE_TOKENS,
             file=tokens.FILE_TOKENS,
             mark=counting.MARK.decode(),
+            id_chars=carried.MAX_ID_CHARS,
+            state_mib=carried.MAX_STATE_BYTES // MIB,
+            prefix=carried.PREFIX,
+            id_prefix=carried.ID_PREFIX,
+            vendors="\n".join(_vendors()),
         ),
         REFUSED_HEAD + "\n".join(_refusals()),
         TAIL.format(
@@ -411,6 +454,16 @@ def _fields(of: str, table: FieldTable) -> str:
         accepted = f"; accepted: `null`{neutral}" if neutral else ""
         lines.append(f"| `{name}` | {rule.handling} | {rule.note}{accepted} |")
     return "\n".join(lines)
+
+
+def _vendors() -> Iterator[str]:
+    """What of a turn's state goes to which models, and what they make of its calls."""
+    for vendor in VENDORS:
+        refused = sorted(vendor.refused) + ([] if vendor.takes_extra_content else ["extra_content"])
+        lacking = [f"`{json.dumps(fields)}`" for fields in (vendor.lacking, vendor.call_lacking) if fields]
+        ids = f"{'exactly' if vendor.exact else 'up to'} {vendor.max_id_chars}: else a hash"
+        told = (", ".join(f"`{name}`" for name in refused), ", ".join(lacking), ids if vendor.max_id_chars else "")
+        yield f"| {vendor.models} | {' | '.join(each or '–' for each in told)} |"
 
 
 def _reasons(table: Mapping[str, str]) -> str:

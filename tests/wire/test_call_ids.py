@@ -1,4 +1,4 @@
-"""Ids of tool calls: unique for Anthropic's API, which refuses one that comes twice, and the same in call and result."""
+"""Ids of tool calls: unique for Anthropic's API, which refuses one that comes twice; the same in call and result."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -320,5 +320,5 @@ def test_a_conversation_of_nobody_is_refused():
 
 def test_the_table_of_blocks_tells_what_the_code_does():
     served = {name for name, rule in BLOCKS.items() if rule.handling is not Handling.DROP}
-    assert served == {*parts._MAKERS, "tool_use", "tool_result", "compaction"}
+    assert served == {*parts._MAKERS, "tool_use", "tool_result", "thinking", "compaction"}
     assert set(conversation._MAKERS) == {"user", "assistant", "system"}

@@ -71,14 +71,16 @@ BLOCKS: FieldTable = {
     "image": _translate("an `image_url` part, base64 as a data URL; a source of the vendor's files is refused"),
     "document": _translate("a PDF as a `file` part, text as text; a source by URL or of the vendor's files is refused"),
     "search_result": _translate("text: title, source and content"),
-    "tool_use": _translate("an entry of `tool_calls`"),
+    "tool_use": _translate("an entry of `tool_calls`, with the id that its upstream gave it (below)"),
     "tool_result": _translate(
         "a `tool` message; images and PDFs in it go into the user's message behind it; an error begins with `Error: `"
     ),
     "tool_reference": _translate("the tool's name as text: the tool itself is always there"),
     "compaction": _translate("its summary as text"),
     "container_upload": _refuse("the file is in a container at the vendor's"),
-    "thinking": _drop("only the model that thought it can use it again"),
+    "thinking": _translate(
+        "what the upstream wants back of it (below); what Anthropic signed is left out: nobody else can use it"
+    ),
     "redacted_thinking": _drop("only the model that thought it can use it again"),
     "server_tool_use": _drop("what the vendor's tools did is told in the text behind it"),
     "web_search_tool_result": _drop("what the vendor's tools did is told in the text behind it"),
