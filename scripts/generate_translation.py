@@ -233,9 +233,9 @@ and any replica takes it out again.
 
 | what the upstream tells | in what it travels | and comes back as |
 |---|---|---|
-| `reasoning_content`, `reasoning`, also empty beside a call | a `thinking` block: the text in it, by which name it came in its `signature` | the same field |
-| `reasoning_details` | the `signature`, whole; texts that the block shows are told by their lengths | `reasoning_details`, as they came |
-| `extra_content` of a call (`google.thought_signature`) | the call's `id`, up to {id_chars} characters; else a `signature` | `extra_content` of that call |
+| `reasoning_content`, `reasoning`, also empty beside a call | a `thinking` block; its `signature` names it | that |
+| `reasoning_details` | the `signature`; of texts that the block shows, their lengths | `reasoning_details` |
+| `extra_content` of a call (Gemini) | the call's `id` up to {id_chars} characters, else a `signature` | that call's |
 | an `id` of characters that Anthropic's API refuses | an `id` of other characters | the upstream's own `id` |
 
 - A signature of ours is `{prefix}` and JSON in base64url, at most {state_mib} MiB of it, and never empty: some clients
