@@ -121,6 +121,38 @@ def test_ports_go_into_the_file_and_the_container_alike() -> None:
     assert config(values)["listen"]["admin"] == "0.0.0.0:9091"
 
 
+_SERVICE = [f"lastcall-gateway{rest}" for rest in ("", ".llm", ".llm.svc", ".llm.svc.cluster.local")]
+_INGRESS: Values = {"gateway.ingress.enabled": True, "gateway.ingress.hosts": ["llm.example", "*.chat.example"]}
+_ROUTE: Values = {"gateway.httpRoute.enabled": True, "gateway.httpRoute.parentRefs": [{"name": "front"}]}
+
+
+@pytest.mark.parametrize(
+    ("values", "hosts"),
+    [
+        pytest.param({}, _SERVICE, id="the Service's"),
+        pytest.param(
+            {"clusterDomain": "corp.example"}, [*_SERVICE[:3], "lastcall-gateway.llm.svc.corp.example"], id="a domain"
+        ),
+        pytest.param({"gateway.ingress.hosts": ["off.example"]}, _SERVICE, id="an Ingress that is off"),
+        pytest.param(_INGRESS, [*_SERVICE, "llm.example", "*.chat.example"], id="an Ingress"),
+        pytest.param(
+            {**_ROUTE, "gateway.httpRoute.hostnames": ["r.example"]}, [*_SERVICE, "r.example"], id="a route with names"
+        ),
+        pytest.param(_ROUTE, [], id="a route that takes the Gateway's names, which the chart does not know"),
+        pytest.param({"gateway.service.type": "LoadBalancer"}, [], id="a balancer, whose name is not known either"),
+        pytest.param({"gateway.service.type": "NodePort"}, [], id="the nodes"),
+        pytest.param(
+            {"gateway.service.type": "LoadBalancer", "gateway.config.listen.allowedHosts": ["llm.example"]},
+            [*_SERVICE, "llm.example"],
+            id="a balancer whose name is told",
+        ),
+        pytest.param({"gateway.config.listen.allowedHosts": ["*"]}, [*_SERVICE, "*"], id="any"),
+    ],
+)
+def test_the_gateway_answers_to_the_names_that_its_clients_use(values: Values, hosts: list[str]) -> None:
+    assert config(values)["listen"]["allowedHosts"] == hosts
+
+
 @pytest.mark.parametrize(
     ("values", "restarts"),
     [

@@ -73,7 +73,9 @@ _OTHERS: dict[str, Any] = {
     "gateway.service.nodePort": 30000,
     "gateway.topologySpread.topologyKeys": ["rack"],
     "gateway.topologySpread.whenUnsatisfiable": "DoNotSchedule",
+    "clusterDomain": "corp.example",
     "gateway.config.listen.corsOrigins": ["https://a.example"],
+    "gateway.config.listen.allowedHosts": ["llm.example"],
     "gateway.extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy"}],
     "gateway.ingress.hosts": ["b.example"],
     "gateway.httpRoute.hostnames": ["b.example"],
@@ -186,6 +188,7 @@ def _chart(node: dict[str, Any]) -> Any:
 def test_the_gateway_s_configuration_has_the_sidecar_s_keys_types_and_bounds() -> None:
     expected = _sidecar(_SIDECAR)
     expected["upstream"]["url"] = {"anyOf": [expected["upstream"]["url"], {"type": "null"}]}  # not in the file then
+    del expected["listen"]["trustedProxies"]  # they matter to the app of an Ingress only
     assert _chart(_SCHEMA["properties"]["gateway"]["properties"]["config"]) == expected
 
 
@@ -193,6 +196,8 @@ def test_the_gateway_s_defaults_are_the_sidecar_s() -> None:
     defaults = json.loads(msgspec.json.encode(Settings()))
     found = config()
     assert found.pop("generation") == 1
+    assert found["listen"].pop("allowedHosts")  # the Service's names
+    assert (defaults["listen"].pop("allowedHosts"), defaults["listen"].pop("trustedProxies")) == ([], [])
     assert found == {key: value for key, value in defaults.items() if key not in {"generation", "auth"}} | {
         "upstream": {key: value for key, value in defaults["upstream"].items() if key not in {"apiKeyFile", "url"}}
     }

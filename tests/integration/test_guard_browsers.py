@@ -199,10 +199,139 @@ async def test_other_pages_are_refused_as_before(cors, origin):
     is_refused(await asked(cors.sidecar.url, ["Host: any.example", f"Origin: {origin}", KEY], path="/v1/files"))
 
 
-@pytest.mark.parametrize("host", ["any.example", "10.1.2.3:8080", "localhost"])
-async def test_off_loopback_any_host_will_do(cors, host):
+@pytest.mark.parametrize("host", ["any.example", "10.1.2.3:8080", "[fd00::1]:8080", "localhost"])
+async def test_off_loopback_any_host_will_do_for_who_is_no_browser(cors, host):
     """In a pod clients use the Service's name."""
     assert (await asked(cors.sidecar.url, [f"Host: {host}"])).head.status == 200
+
+
+ITS_OWN_PAGE = [
+    pytest.param("evil.example", ["Origin: http://evil.example"], id="a request that writes"),
+    pytest.param("evil.example:8080", ["Origin: http://evil.example:8080"], id="with its port"),
+    pytest.param("evil.example", ["Sec-Fetch-Site: same-origin"], id="one that reads"),
+    pytest.param("evil.example", ["Sec-Fetch-Site: same-site"], id="a neighbour"),
+    pytest.param("localhost.evil.example", ["Origin: http://localhost.evil.example"], id="a name that begins alike"),
+    pytest.param("evil.example.", ["Origin: http://evil.example."], id="a dot at the end"),
+]
+
+
+@BOTH
+@pytest.mark.parametrize(("host", "lines"), ITS_OWN_PAGE)
+async def test_off_loopback_a_page_whose_own_name_points_here_is_refused(cors, host, lines, listener):
+    """DNS rebinding: to the browser it is the page's own server, so that `Origin` and `Host` are alike."""
+    is_refused(await asked(url_of(cors, listener), [f"Host: {host}", KEY, *lines]))
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("host", "lines"),
+    [
+        pytest.param("10.1.2.3:8080", ["Origin: http://10.1.2.3:8080"], id="a page of its own, by address"),
+        pytest.param("[fd00::1]", ["Origin: http://[fd00::1]"], id="by an address of IPv6"),
+        pytest.param("localhost:1", ["Origin: http://localhost:1"], id="through a forwarded port"),
+        pytest.param("10.1.2.3", ["Sec-Fetch-Site: same-origin"], id="same origin"),
+        pytest.param("any.example", ["Sec-Fetch-Site: none"], id="the address bar"),
+    ],
+)
+async def test_off_loopback_whoever_is_at_home_is_served(cors, host, lines, listener):
+    assert (await asked(url_of(cors, listener), [f"Host: {host}", *lines])).head.status == 200
+
+
+# With names.
+
+
+ALLOWED = ["gateway.team.svc", "*.cluster.example", "LLM.Example.", "192.168.65.254"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def named():
+    """Bound to every address, with names."""
+    async with on_stage({"listen": {"allowedHosts": ALLOWED}}, sidecar=OpenSidecar) as found:
+        yield found
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def named_at_home():
+    """Bound to loopback, with names."""
+    async with on_stage({"listen": {"allowedHosts": [*ALLOWED, "host.docker.internal"]}}) as found:
+        yield found
+
+
+NAMED = [
+    "gateway.team.svc",
+    "gateway.team.svc:8080",
+    "GATEWAY.team.SVC.",
+    "a.cluster.example:80",
+    "a.b.cluster.example",
+    "llm.example",
+    "192.168.65.254:8080",
+    "localhost:8080",
+    "127.0.0.1",
+    "[::1]:1",
+]
+UNNAMED = [
+    "evil.example",
+    "evil.example:8080",
+    "cluster.example",
+    "evilcluster.example",
+    ".cluster.example",
+    "gateway.team.svc.evil.example",
+    "xgateway.team.svc",
+    "gateway",
+    "[",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", NAMED)
+async def test_a_name_that_is_allowed_is_served(named, host):
+    page = [f"Host: {host}", f"Origin: http://{host}"]
+    assert (await asked(named.sidecar.url, page)).head.status == 200
+    assert (await asked(named.sidecar.admin_url, page)).head.status == 200
+
+
+@pytest.mark.parametrize("host", NAMED)
+async def test_on_loopback_a_name_that_is_allowed_is_served_as_well(named_at_home, host):
+    assert (await asked(named_at_home.sidecar.url, [f"Host: {host}"])).head.status == 200
+    assert (await asked(named_at_home.sidecar.admin_url, [f"Host: {host}"])).head.status == 200
+
+
+async def test_a_development_container_has_a_way_in_to_loopback(named_at_home):
+    assert (await asked(named_at_home.sidecar.url, ["Host: host.docker.internal:8080"])).head.status == 200
+
+
+@pytest.mark.parametrize("host", UNNAMED)
+async def test_any_other_name_is_refused_browser_or_not(named, named_at_home, host):
+    """What a page reads over plain HTTP looks like any other client's request: only its `Host` tells."""
+    is_refused(await asked(named.sidecar.url, [f"Host: {host}"]))
+    is_refused(await asked(named_at_home.sidecar.url, [f"Host: {host}"]))
+    is_refused(await asked(named_at_home.sidecar.admin_url, [f"Host: {host}"]))
+
+
+@pytest.mark.parametrize("host", ["10.1.2.3:8080", "[fd00::1]"])
+async def test_an_address_is_nobodys_trick_off_loopback_and_none_of_ours_on_it(named, named_at_home, host):
+    """Probes ask by the pod's address."""
+    assert (await asked(named.sidecar.url, [f"Host: {host}"])).head.status == 200
+    is_refused(await asked(named_at_home.sidecar.url, [f"Host: {host}"]))
+
+
+async def test_the_admin_listener_is_reached_by_way_of_the_api_server(named):
+    """`pods/proxy` keeps the name by which the API server was called (kubernetes, apimachinery, UpgradeAwareHandler)."""
+    lines = ["Host: api.some.cloud.example:6443", "X-Forwarded-For: 10.0.0.1"]
+    assert (await asked(named.sidecar.admin_url, lines, path="/livez")).head.status == 200
+    is_refused(await asked(named.sidecar.admin_url, [*lines, "Origin: http://api.some.cloud.example:6443"]))
+
+
+async def test_the_refusal_says_how_more_are_allowed(wire, named):
+    for found in (wire, named):
+        told = json.loads((await asked(found.sidecar.url, ["Host: evil.example"])).body)
+        assert "listen.allowedHosts" in told["error"]["message"]
+        assert "LASTCALL_LISTEN__ALLOWED_HOSTS" in told["error"]["message"]
+
+
+async def test_any_name_may_be_allowed(tmp_path):
+    async with on_stage({"listen": {"allowedHosts": ["*"]}}) as found:
+        assert (await asked(found.sidecar.url, ["Host: any.example", "Origin: http://any.example"])).head.status == 200
 
 
 async def test_who_is_no_browser_gets_no_cors(cors):

@@ -337,6 +337,58 @@ def test_an_origin_is_as_browsers_send_it(write, origin, good):
 
 
 @pytest.mark.parametrize(
+    ("host", "good"),
+    [
+        ("gateway", True),
+        ("host.docker.internal", True),
+        ("*.example.com", True),
+        ("*", True),
+        ("10.0.0.1", True),
+        ("fd00::1", True),
+        ("[fd00::1]", True),
+        ("", False),
+        ("*.", False),
+        ("*.10.0.0.1", False),
+        ("a.*.example", False),
+        ("*example.com", False),
+        ("example.com:8080", False),
+        ("http://example.com", False),
+        ("example.com/", False),
+        ("10.0.0", False),
+    ],
+)
+def test_an_allowed_host_is_a_name_without_scheme_or_port(write, host, good):
+    file = write(f"listen: {{allowedHosts: ['{host}']}}\n")
+    if good:
+        assert load(file, {}).settings.listen.allowed_hosts == (host,)
+    else:
+        with pytest.raises(ConfigError, match=r"listen\.allowedHosts\[0\]"):
+            load(file, {})
+
+
+@pytest.mark.parametrize(
+    ("network", "good"),
+    [
+        ("10.0.0.0/8", True),
+        ("10.0.0.1", True),
+        ("fd00::/8", True),
+        ("::1", True),
+        ("10.0.0.1/8", False),
+        ("10.0.0.0/33", False),
+        ("proxy.example", False),
+        ("", False),
+    ],
+)
+def test_a_trusted_proxy_is_an_address_or_a_network(write, network, good):
+    file = write(f"listen: {{trustedProxies: ['{network}']}}\n")
+    if good:
+        assert load(file, {}).settings.listen.trusted_proxies == (network,)
+    else:
+        with pytest.raises(ConfigError, match=r"listen\.trustedProxies\[0\]"):
+            load(file, {})
+
+
+@pytest.mark.parametrize(
     ("key", "good"),
     [
         pytest.param(ED25519, True, id="Ed25519"),

@@ -42,12 +42,33 @@ minute: a new pod's image may be slow to answer its hook.
 {{- else if $key.value -}}{{ include "lastcall.gateway.name" . }}-clients{{ end -}}
 {{- end -}}
 
+{{/*
+The names by which clients call: the Service's, those of the Ingress and the route, and what the values add. Nothing where
+the outside has a name that the chart cannot know and no value tells: any name will do then, unless a browser sends it.
+*/}}
+{{- define "lastcall.gateway.allowedHosts" -}}
+{{- $gateway := .Values.gateway -}}
+{{- $name := include "lastcall.gateway.name" . -}}
+{{- $told := $gateway.config.listen.allowedHosts -}}
+{{- if $gateway.ingress.enabled -}}{{- $told = concat $told $gateway.ingress.hosts -}}{{- end -}}
+{{- if $gateway.httpRoute.enabled -}}{{- $told = concat $told $gateway.httpRoute.hostnames -}}{{- end -}}
+{{- $unnamedRoute := and $gateway.httpRoute.enabled (not $gateway.httpRoute.hostnames) -}}
+{{- if or $told (and (eq $gateway.service.type "ClusterIP") (not $unnamedRoute)) -}}
+{{- $namespaced := printf "%s.%s" $name .Release.Namespace -}}
+{{- $service := printf "%s.svc" $namespaced -}}
+{{- toJson (concat (list $name $namespaced $service (printf "%s.%s" $service .Values.clusterDomain)) $told | uniq) -}}
+{{- else -}}
+[]
+{{- end -}}
+{{- end -}}
+
 {{/* The part of the configuration that a running sidecar cannot take over. */}}
 {{- define "lastcall.gateway.fixedConfig" -}}
 {{- $ports := .Values.gateway.ports -}}
+{{- $listen := set (deepCopy .Values.gateway.config.listen) "allowedHosts" (include "lastcall.gateway.allowedHosts" . | fromJsonArray) -}}
 mode: Gateway
 listen:
-  {{- toYaml .Values.gateway.config.listen | nindent 2 }}
+  {{- toYaml $listen | nindent 2 }}
   traffic: {{ printf "0.0.0.0:%d" (int $ports.traffic) | quote }}
   admin: {{ printf "0.0.0.0:%d" (int $ports.admin) | quote }}
 admin:

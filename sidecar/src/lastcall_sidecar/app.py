@@ -11,7 +11,7 @@ from quart import Quart
 
 from .errors import Refusal
 from .exchange import Headers, Receive, Send
-from .guard import PREFLIGHT_HEADERS, check_browser, is_preflight
+from .guard import PREFLIGHT_HEADERS, Names, check_browser, is_preflight
 from .ids import new_request_id
 from .live import Live
 from .pipeline import Pipeline
@@ -32,7 +32,7 @@ class Traffic:
         self._own = own
         self._pipeline = pipeline
         self._live = live
-        self._loopback = loopback
+        self._names = Names.LOOPBACK if loopback else Names.LISTED
 
     async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request: upstream, or one of our own routes."""
@@ -50,7 +50,12 @@ class Traffic:
                 scope = {**scope, "headers": list(header.items())}
             protocol = protocol_of(scope["method"], target.path, header)
             if settings.mode is not Mode.INGRESS:
-                extra = check_browser(header, origins=frozenset(settings.listen.cors_origins), loopback=self._loopback)
+                extra = check_browser(
+                    header,
+                    origins=frozenset(settings.listen.cors_origins),
+                    hosts=settings.listen.allowed_hosts,
+                    names=self._names,
+                )
                 if extra:
                     ours = _adding(ours, extra)
                     if is_preflight(scope["method"], header):
@@ -88,7 +93,7 @@ class Guarded:
     def __init__(self, own: Quart, live: Live, *, loopback: bool) -> None:
         self._own = own
         self._live = live
-        self._loopback = loopback
+        self._names = Names.LOOPBACK if loopback else Names.ANY
         #: Requests that are being answered; some of them wait for the drain's end.
         self.under_way = 0
 
@@ -101,9 +106,10 @@ class Guarded:
             self.under_way -= 1
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
-        origins = frozenset(self._live.settings.listen.cors_origins)
+        listen = self._live.settings.listen
+        origins = frozenset(listen.cors_origins)
         try:
-            check_browser(joined(scope["headers"]), origins=origins, loopback=self._loopback)
+            check_browser(joined(scope["headers"]), origins=origins, hosts=listen.allowed_hosts, names=self._names)
         except Refusal as refusal:
             await refuse(send, refusal, ANTHROPIC)
         else:

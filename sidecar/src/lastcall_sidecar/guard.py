@@ -2,15 +2,20 @@
 
 Both listeners ask here before anything else, except the traffic listener of an Ingress, where every path is the app's
 and so is this question.
+
+A page can let its own name point here (DNS rebinding); its browser then takes us for the page's own server and sends
+that name as `Host`, as `Origin`, or both. An address is no name, and only this machine resolves a loopback name, so
+that a `Host` of that kind is nobody's trick.
 """
 
 import functools
 import re
+from enum import Enum, auto
 from urllib.parse import urlsplit
 
 from .errors import Refusal
 from .exchange import Headers
-from .settings import is_loopback
+from .settings import ANY_HOST, is_address, is_loopback
 from .wire.headers import options
 from .wire.protocol import ErrorKind
 
@@ -18,16 +23,38 @@ from .wire.protocol import ErrorKind
 _HOST = re.compile(rb"[A-Za-z0-9_.:\[\]-]+")
 
 
-def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopback: bool) -> Headers:
+class Names(Enum):
+    """Which names a listener answers to, beside loopback names and those of `listen.allowedHosts`."""
+
+    #: None, and no other address: it is bound to loopback.
+    LOOPBACK = auto()
+    #: Addresses. If no name is configured any will do, unless the request shows that it is a browser's.
+    LISTED = auto()
+    #: As if no name were configured: what the API server passes on has the API server's name as `Host`.
+    ANY = auto()
+
+
+_ADD_IT = "add it there (LASTCALL_LISTEN__ALLOWED_HOSTS)"
+_NOT_ALLOWED = {
+    Names.LOOPBACK: "this listener is bound to loopback; the Host must be a loopback name, or one of "
+    f"listen.allowedHosts: {_ADD_IT}",
+    Names.LISTED: f"the Host is none of listen.allowedHosts: {_ADD_IT}",
+    Names.ANY: f"the Host is none of listen.allowedHosts: {_ADD_IT}",
+}
+
+
+def check_browser(
+    header: dict[bytes, bytes], *, origins: frozenset[str], hosts: tuple[str, ...], names: Names
+) -> Headers:
     """Refuse what a foreign page sent; returns the CORS headers for the answer.
 
-    `origins` are those allowed by configuration; with `loopback` (the listener is bound to it) the `Host` must be a
-    loopback name, against DNS that points a foreign name here.
+    `origins` and `hosts` are those allowed by configuration.
 
     Errors: Refusal (403).
     """
-    if loopback and not _names_loopback(header.get(b"host", b"")):
-        raise Refusal(403, ErrorKind.PERMISSION, "this listener is bound to loopback; the Host must be a loopback name")
+    known = _is_known(header.get(b"host", b""), hosts, loopback=names is Names.LOOPBACK)
+    if not known and (names is Names.LOOPBACK or (names is Names.LISTED and hosts)):
+        raise Refusal(403, ErrorKind.PERMISSION, _NOT_ALLOWED[names])
     origin = header.get(b"origin", b"").decode("latin-1")
     if origin and origin in origins:
         return [
@@ -37,8 +64,11 @@ def check_browser(header: dict[bytes, bytes], *, origins: frozenset[str], loopba
         ]
     if origin and _authority(origin) != header.get(b"host", b"").decode("latin-1").lower():
         raise Refusal(403, ErrorKind.PERMISSION, "requests from this origin are refused (listen.corsOrigins)")
-    if b"cross-site" in options(header.get(b"sec-fetch-site", b"")):
+    sites = options(header.get(b"sec-fetch-site", b""))
+    if b"cross-site" in sites:
         raise Refusal(403, ErrorKind.PERMISSION, "cross-site requests are refused (listen.corsOrigins)")
+    if not known and (origin or set(sites) - {b"none"}):
+        raise Refusal(403, ErrorKind.PERMISSION, f"a browser sent this: {_NOT_ALLOWED[names]}")
     return []
 
 
@@ -63,10 +93,24 @@ def _authority(origin: str) -> str:
 
 
 @functools.lru_cache(maxsize=64)
-def _names_loopback(host: bytes) -> bool:
+def _is_known(host: bytes, hosts: tuple[str, ...], *, loopback: bool) -> bool:
+    """Whether a `Host` names us for certain."""
     if not _HOST.fullmatch(host):
         return False
     try:
-        return is_loopback(urlsplit(f"//{host.decode('latin-1')}").hostname or "")
+        name = (urlsplit(f"//{host.decode('latin-1')}").hostname or "").rstrip(".")
     except ValueError:
         return False
+    if is_loopback(name) or (not loopback and is_address(name)):
+        return True
+    return any(_fits(name, pattern) for pattern in hosts)
+
+
+def _fits(name: str, pattern: str) -> bool:
+    """Whether a name is an allowed one; `*.example.com` stands for all names below it, as in certificates."""
+    pattern = pattern.lower()
+    if pattern == ANY_HOST:
+        return True
+    if pattern.startswith("*."):
+        return name.endswith(pattern[1:]) and len(name) >= len(pattern)
+    return name == pattern.strip("[]").rstrip(".")

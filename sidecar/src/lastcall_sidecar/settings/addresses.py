@@ -4,6 +4,9 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+#: As a host that is allowed: all of them.
+ANY_HOST = "*"
+
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 
 
@@ -69,6 +72,35 @@ def origin_fault(origin: str) -> str | None:
     return None
 
 
+def allowed_host_fault(host: str) -> str | None:
+    """What is wrong with a host that a listener is to answer to."""
+    name = host.removeprefix("*.")
+    if name != host and is_address(name):
+        return "`*.` stands before a name only"
+    bare = name[1:-1] if name.startswith("[") and name.endswith("]") and ":" in name else name
+    if host == ANY_HOST or good_host(bare):
+        return None
+    return "must be a host without scheme, port or path: a name, an address, `*.` and a name for all below it, or `*`"
+
+
+def proxy_fault(network: str) -> str | None:
+    """What is wrong with the address or network of a proxy that is trusted."""
+    try:
+        ipaddress.ip_network(network)
+    except ValueError:
+        return "must be an IP address or a network, as 10.0.0.0/8 or fd00::/8 (no bits behind the mask)"
+    return None
+
+
+def is_address(host: str) -> bool:
+    """Whether a host is an IP address, without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches a listener on this host."""
     if host.rstrip(".").lower() == "localhost":
@@ -89,9 +121,5 @@ def is_wildcard(host: str) -> bool:
 
 def good_host(host: str) -> bool:
     """Whether it is an IP address or may be a name."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        # A name of digits and dots that is no address is a misspelled one.
-        return bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9.]+", host)
-    return True
+    # A name of digits and dots that is no address is a misspelled one.
+    return is_address(host) or (bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9.]+", host))

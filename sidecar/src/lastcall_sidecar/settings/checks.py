@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from . import upstreams
-from .addresses import is_wildcard, origin_fault, split_address
+from .addresses import allowed_host_fault, is_wildcard, origin_fault, proxy_fault, split_address
 from .problems import Finding
 from .schema import Listen, Settings
 from .shape import show
@@ -90,10 +90,15 @@ def _listen(listen: Listen) -> Iterator[Finding]:
         (host, port), (admin_host, admin_port) = split.values()
         if port == admin_port and (host == admin_host or is_wildcard(host) or is_wildcard(admin_host)):
             yield Finding("listen.admin", f"the port {port} is already taken by listen.traffic", ("listen.traffic",))
-    for index, origin in enumerate(listen.cors_origins):
-        what = origin_fault(origin)
-        if what is not None:
-            yield Finding(f"listen.corsOrigins[{index}]", what)
+    for name, values, fault in (
+        ("corsOrigins", listen.cors_origins, origin_fault),
+        ("allowedHosts", listen.allowed_hosts, allowed_host_fault),
+        ("trustedProxies", listen.trusted_proxies, proxy_fault),
+    ):
+        for index, value in enumerate(values):
+            what = fault(value)
+            if what is not None:
+                yield Finding(f"listen.{name}[{index}]", what)
 
 
 def _is_ed25519(pem: str) -> bool:

@@ -366,6 +366,26 @@ class Listen(Section, frozen=True):
             "from other sites are refused.",
         ),
     ] = ()
+    allowed_hosts: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=100,
+            description="Names by which clients may call, as they stand in `Host` without the port: a name, "
+            "`*.example.com` for all names below it, or `*` for any. Against DNS rebinding: any other name is refused. "
+            "Loopback names always may; so may addresses, unless the listener is bound to loopback. Empty: on loopback "
+            "no other name; elsewhere any, unless `Origin` or `Sec-Fetch-Site` tell of a browser. Clients of the app in "
+            "mode Ingress are not asked; the admin listener goes by those two headers only, unless it is on loopback.",
+        ),
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        Meta(
+            max_length=100,
+            description="Addresses and networks (10.0.0.0/8) of the proxies in front whose `X-Forwarded-*` and "
+            "`Forwarded` the app in mode Ingress gets, with the proxy's own address behind theirs. From anybody else "
+            "these headers are replaced, because a client can write what it likes into them.",
+        ),
+    ] = ()
 
 
 class Logs(Section, frozen=True):

@@ -28,7 +28,6 @@ _NEVER_HERE = "a secret is never written in this file: name a file in {0}File or
 ELSEWHERE: Mapping[str, str] = {
     "recording": _NOT_YET,
     "telemetry": _NOT_YET,
-    "listen.trustedProxies": _NOT_YET,
     "logs.directory": _NOT_YET,
     "logs.retentionDays": _NOT_YET,
     "admin.tokenFile": _NOT_YET,
