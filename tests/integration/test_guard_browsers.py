@@ -316,7 +316,7 @@ async def test_an_address_is_nobodys_trick_off_loopback_and_none_of_ours_on_it(n
 
 
 async def test_the_admin_listener_is_reached_by_way_of_the_api_server(named):
-    """`pods/proxy` keeps the name by which the API server was called (kubernetes, apimachinery, UpgradeAwareHandler)."""
+    """`pods/proxy` keeps the name by which the API server was called (its UpgradeAwareHandler)."""
     lines = ["Host: api.some.cloud.example:6443", "X-Forwarded-For: 10.0.0.1"]
     assert (await asked(named.sidecar.admin_url, lines, path="/livez")).head.status == 200
     is_refused(await asked(named.sidecar.admin_url, [*lines, "Origin: http://api.some.cloud.example:6443"]))

@@ -180,7 +180,8 @@ async def test_generations_of_an_app_take_slots_and_nothing_else_does(ingress):
     holding = asyncio.create_task(ingress.ask(part, QUESTION))
     await part.connection()
     other = ingress.part(read_request(), send(OK))
-    assert (await ingress.ask(ingress.part(), QUESTION)).head.status == 529
+    for path in ("/v1/messages", "/v1//messages", "/v1/messages;a", "/V1/Messages/", "/v1/messages%2f"):
+        assert (await ingress.ask(ingress.part(), QUESTION, path=path)).head.status == 529
     assert (await ingress.ask(other, QUESTION, path="/health")).head.status == 200
     done.set()
     assert (await holding).head.status == 200
@@ -231,6 +232,19 @@ async def test_beside_an_app_requests_go_below_the_upstreams_path(egress, path, 
     assert part.request.target == upstream
     assert part.request.header("cookie") is None
     assert part.request.header("host") == egress.stage.url.removeprefix("http://")
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1//messages", "/v1/messages%2f", "/v1/messages;a", "/v1/Messages", "/v1/%6dessages", "/v1/messages/"],
+)
+async def test_another_spelling_of_a_known_route_never_reaches_the_upstream(egress, path):
+    """It would go around the slots, the queue and the limit on bodies."""
+    connections = len(egress.stage.connections)
+    answer = await egress.ask(egress.part(), QUESTION, path=path)
+    assert (answer.head.status, error_of(answer)["type"]) == (404, "not_found_error")
+    assert "/v1/messages?" in error_of(answer)["message"]
+    assert len(egress.stage.connections) == connections
 
 
 async def test_beside_an_app_our_own_routes_are_on_both_listeners(egress):

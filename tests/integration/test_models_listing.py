@@ -56,20 +56,6 @@ async def test_half_a_character_at_the_end_of_a_page_does_no_harm():
     assert targets[1] == "/v1/models?limit=1000&after_id=%3F"
 
 
-@pytest.mark.parametrize("path", ["/v1/%6Dodels", "/%76%31/models/", "/m%6Fdels"])
-async def test_another_spelling_is_the_list_as_well(path):
-    async with ScriptedUpstream(answering(listed("a"))) as upstream:
-        answer, targets = await asked(upstream, {}, path)
-    assert [one["id"] for one in answer.json()["data"]] == ["a"]
-    assert targets == ["/v1/models?limit=1000"]
-
-
-async def test_another_spelling_names_the_same_model():
-    async with ScriptedUpstream(answering(b'{"id": "a/1"}')) as upstream:
-        answer, targets = await asked(upstream, {}, "/v1/%6Dodels/a/1")
-    assert (answer.json()["id"], targets) == ("a/1", ["/v1/models/a/1"])
-
-
 async def test_each_upstream_tells_of_the_models_that_would_go_to_it():
     """What another one takes is not there for anybody, whoever has it."""
     async with (

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
 from lastcall_sidecar.wire.openai import CHAT, OTHERS, RESPONSES
 from lastcall_sidecar.wire.protocol import Route
-from lastcall_sidecar.wire.routes import passthrough, route
+from lastcall_sidecar.wire.routes import meant, passthrough, route
 
 MESSAGES = Route("messages", ANTHROPIC, "/v1/messages", generation=True, understood=True)
 COUNT_TOKENS = Route("count_tokens", ANTHROPIC, "/v1/messages/count_tokens", understood=True)
@@ -52,10 +52,7 @@ def test_what_is_known(method, path, expected):
         ("POST", "/v1/models"),
         ("DELETE", "/v1/models/ft-1"),
         ("POST", "/v1/messages/batchesque"),
-        ("POST", "/v1/Messages"),
         ("POST", "/v1/embeddingsque"),
-        ("POST", "/v1//messages"),
-        ("POST", "/v1/messages%2Fbatches"),
         ("GET", "/v1/"),
         ("BREW", "/v1/pot"),
     ],
@@ -97,32 +94,120 @@ def test_what_only_openai_has_is_openai_s(path):
     assert route("POST", f"/v1/{path}") == Route("openai", OTHERS, f"/v1/{path}")
 
 
+SPELLINGS = [
+    "/v1//messages",
+    "//v1/messages",
+    "/v1/messages/",
+    "/v1/messages//",
+    "/messages/",
+    "/v1/messages%2f",
+    "/v1%2Fmessages",
+    "/v1/messages;a",
+    "/v1/messages;a=b;c",
+    "/v1/messages/;x",
+    "/v1;x/messages",
+    "/V1/Messages",
+    "/v1/MESSAGES",
+    "/v1/me%C5%BFsages",
+    "/v1/%6Dess%61ges",
+    "/%76%31/messages",
+    "/m%65ssages",
+    "/v1/%256dessages",
+    "/v1/%25256dessages",
+    "/v1/messages%20",
+    "/v1/messages%00",
+    "/v1/messages%00.json",
+    "/v1/messages%3Fx",
+    "/v1/messages%23x",
+    "/v1/messages%09",
+    "/v1/x/%252e%252e/messages",
+    "/v1/%252e/messages",
+    "/v1%5Cmessages",
+    "/v1/x%255c..%255cmessages",
+]
+
+
+@pytest.mark.parametrize("path", SPELLINGS)
+def test_another_spelling_of_a_known_route_is_told_from_it(path):
+    assert meant("POST", path).removeprefix("/v1") == "/messages"
+    assert not (route("POST", path) or passthrough(path)).understood
+
+
 @pytest.mark.parametrize(
-    ("path", "upstream_path"),
+    ("method", "path", "right"),
     [
-        ("/v1/%6Dess%61ges", "/v1/%6Dess%61ges"),
-        ("/%76%31/messages", "/%76%31/messages"),
-        ("/v1/messages/", "/v1/messages/"),
-        ("/m%65ssages", "/v1/m%65ssages"),
+        ("GET", "/v1//models", "/v1/models"),
+        ("GET", "/v1/models/", "/v1/models"),
+        ("GET", "/v1/Models/gpt", "/v1/models/gpt"),
+        ("GET", "/v1/chat//models", "/v1/chat/models"),
+        ("POST", "/v1/chat/completions/", "/v1/chat/completions"),
+        ("POST", "/v1/chat%2fcompletions", "/v1/chat/completions"),
+        ("POST", "/chat//completions", "/chat/completions"),
+        ("POST", "/v1/responses/", "/v1/responses"),
+        ("POST", "/v1/responses%00", "/v1/responses"),
+        ("POST", "/v1/messages/count_tokens/", "/v1/messages/count_tokens"),
+        ("POST", "/v1/Completions", "/v1/completions"),
+        # They would take their caller's key to another vendor.
+        ("POST", "/v1//embeddings", "/v1/embeddings"),
+        ("GET", "/v1/%62atches/batch_1", "/v1/batches/batch_1"),
+        ("GET", "/v1/messages//batches", "/v1/messages/batches"),
+        ("POST", "/v1/messages%2Fbatches", "/v1/messages/batches"),
     ],
 )
-def test_another_spelling_takes_a_slot_all_the_same_and_goes_on_as_it_came(path, upstream_path):
-    assert route("POST", path) == Route("messages", ANTHROPIC, upstream_path, generation=True, understood=True)
+def test_the_one_spelling_that_is_right_is_named(method, path, right):
+    assert meant(method, path) == right
 
 
-@given(st.sampled_from("-._~abcxyzABCXYZ0189"), st.booleans())
-def test_every_unreserved_character_may_be_escaped(char, upper):
-    escape = f"%{ord(char):02x}"
-    plain = route("GET", f"/v1/models/{char}")
-    escaped = route("GET", f"/v1/%6dodels/{escape.upper() if upper else escape}")
-    assert plain is not None
-    assert escaped is not None
-    assert escaped.name == plain.name == "models"
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/messages"),
+        ("POST", "/messages"),
+        ("GET", "/v1//messages"),
+        ("GET", "/v1/models/meta-llama%2FLlama-3"),
+        ("GET", "/v1/models/meta-llama/Llama-3"),
+        ("GET", "/v1/models/a;b"),
+        ("GET", "/v1/messages/batches/"),
+        ("GET", "/v1/responses/resp_ABC"),
+        ("GET", "/v1/responses/"),
+        ("POST", "/v1/Embeddingsque"),
+        ("POST", "/v1/Files/F%20x"),
+        ("POST", "/v1/messages/x"),
+        ("GET", "/v1/"),
+        ("GET", "/"),
+        ("GET", "/health"),
+        ("POST", "/messages/Batches"),
+    ],
+)
+def test_what_has_its_own_spelling_or_no_route_is_no_other_s(method, path):
+    assert meant(method, path) is None
 
 
-@pytest.mark.parametrize("code", [code for code in range(128) if chr(code) not in "messages"])
-def test_no_other_escape_is_taken_for_a_letter(code):
-    assert route("POST", f"/v1/%{code:02X}essages").name == "passthrough"
+@given(
+    st.sampled_from(
+        ["/v1/messages", "/v1/chat/completions", "/v1/responses", "/messages", "/v1/messages/count_tokens"]
+    ),
+    st.data(),
+)
+def test_no_mixture_of_spellings_reaches_a_known_route_unseen(path, data):
+    """Each letter may be escaped or a capital; slashes may be more, escaped, and segments may have parameters."""
+    made = ""
+    for char in path:
+        slashes = ["/", "//", "/.", "%2F", "%5c", "/;x"]
+        letters = [char, char.upper(), f"%{ord(char):02x}", f"%{ord(char.upper()):02X}", f"%25{ord(char):02x}"]
+        made += data.draw(st.sampled_from(slashes if char == "/" else letters))
+        made += "/" if made.endswith(("/.", ";x")) else ""
+    made += data.draw(st.sampled_from(["", "/", ";x", "%20", "%00", "%3f"]))
+    assert meant("POST", made) == (None if made == path else path)
+
+
+@pytest.mark.parametrize(
+    ("made_of", "vanishes"),
+    [("%25", False), ("%2F", True), ("/a", False), (";", True), ("%", False), ("%0a", True), ("=", False), ("/./", True)],
+)
+def test_a_long_path_of_odd_things_is_read_all_the_same(made_of, vanishes):
+    path = f"/v1/{made_of * (60_000 // len(made_of))}/messages"
+    assert meant("POST", path) == ("/v1/messages" if vanishes else None)
 
 
 def test_in_front_of_an_app_every_path_is_the_apps():

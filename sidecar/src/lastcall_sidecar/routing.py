@@ -3,25 +3,32 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from .errors import Refusal
 from .settings import Mode, Provider, Settings
 from .wire.anthropic import ANTHROPIC, UNKNOWN
 from .wire.openai import CHAT
-from .wire.protocol import Protocol, Route
-from .wire.routes import passthrough, route
+from .wire.protocol import ErrorKind, Protocol, Route
+from .wire.routes import meant, passthrough, route
 
 
 def protocol_of(method: str, path: str, header: Mapping[bytes, bytes]) -> Protocol:
     """What the caller of a path expects an error to look like."""
-    known = route(method, path)
+    known = route(method, meant(method, path) or path)
     return ANTHROPIC if known is None else _spoken(known, header)
 
 
 def resolve(settings: Settings, method: str, path: str, header: Mapping[bytes, bytes]) -> Route | None:
-    """The route of a request; None for what is ours to answer."""
-    known = route(method, path)
+    """The route of a request; None for what is ours to answer.
+
+    Errors: Refusal (404) for another spelling of a known route.
+    """
+    other = meant(method, path)
+    known = route(method, other or path)
     if settings.mode is Mode.INGRESS:
-        # Every path is the app's; that a known one generates still matters to the slots.
+        # Every path is the app's; that a known one generates, however it is spelled, still matters to the slots.
         return replace(passthrough(path), generation=known is not None and known.generation)
+    if other is not None:
+        raise Refusal(404, ErrorKind.NOT_FOUND, f"there is no such route here; did you mean {other}?")
     if known is None:
         return None
     if settings.upstream.provider is Provider.ANY:

@@ -373,8 +373,8 @@ class Listen(Section, frozen=True):
             description="Names by which clients may call, as they stand in `Host` without the port: a name, "
             "`*.example.com` for all names below it, or `*` for any. Against DNS rebinding: any other name is refused. "
             "Loopback names always may; so may addresses, unless the listener is bound to loopback. Empty: on loopback "
-            "no other name; elsewhere any, unless `Origin` or `Sec-Fetch-Site` tell of a browser. Clients of the app in "
-            "mode Ingress are not asked; the admin listener goes by those two headers only, unless it is on loopback.",
+            "no other name; elsewhere any, unless `Origin` or `Sec-Fetch-Site` tell of a browser. Clients of the app "
+            "in mode Ingress are not asked; the admin listener goes by those two headers only, if not on loopback.",
         ),
     ] = ()
     trusted_proxies: Annotated[

@@ -1,8 +1,11 @@
 """Which path speaks which protocol: one table, for the modes in which the routes are ours (Gateway, Egress).
 
-Called by the pipeline once a request's target is known to be sane (`target.py`).
+Called by the pipeline once a request's target is known to be sane (`target.py`). A route has one spelling. Upstreams
+differ in which others they take for it (a slash too many, an escape, a parameter, capitals): by one of these a request
+could go around slots and limits, or take its key to another vendor.
 """
 
+import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +14,15 @@ from lastcall_sidecar.wire.anthropic import ANTHROPIC, UNKNOWN
 from lastcall_sidecar.wire.openai import CHAT, OTHERS, RESPONSES
 from lastcall_sidecar.wire.protocol import Protocol, Route
 
-__all__ = ["Route", "passthrough", "route"]
+__all__ = ["Route", "meant", "passthrough", "route"]
 
 _VERSION = "/v1"
-#: RFC 3986, 2.3: with these, `%6D` and `m` are the same path, and an upstream may well treat them so.
-_ESCAPED_UNRESERVED = re.compile(r"%(2[dDeE]|3[0-9]|4[1-9a-fA-F]|5[0-9aAfF]|6[1-9a-fA-F]|7[0-9aAeE])")
+#: How often escapes are taken off: some chains of servers do it once each.
+_DECODINGS = 3
+_SEPARATORS = re.compile(r"[/\\]+")
+#: What some servers cut a path or a segment at once they have decoded it, or overlook in it.
+_END = re.compile(r"[?#]")
+_OVERLOOKED = re.compile(r"[;\x00][^/\\]*|[\x01-\x20\x7f]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +80,50 @@ _EXACT: Mapping[tuple[str, str], _Kind] = {
 
 def route(method: str, path: str) -> Route | None:
     """Return what `path` (raw, as in `Target.path`) is to us; None for what is none of ours: a 404."""
-    plain = _ESCAPED_UNRESERVED.sub(_unescape, path) if "%" in path else path
-    versioned = plain.startswith(_VERSION + "/")
-    rest = (plain.removeprefix(_VERSION) if versioned else plain).rstrip("/")
+    kind = _kind(method, path)
+    if kind is None:
+        return None
+    return _route(kind, path if path.startswith(_VERSION + "/") else _VERSION + path)
+
+
+def meant(method: str, path: str) -> str | None:
+    """Return the path of the known route that `path` is another spelling of; None if it is of none, or its own."""
+    plain = _plain(path)
+    if plain == path:
+        return None
+    kind, literal = _kind(method, plain), _kind(method, path)
+    if kind is None or kind is _PASSTHROUGH:
+        return None
+    if kind is literal and (method, plain.removeprefix(_VERSION)) not in _EXACT:
+        return None  # below a known path, names are the upstream's own business
+    return plain
+
+
+def _kind(method: str, path: str) -> _Kind | None:
+    versioned = path.startswith(_VERSION + "/")
+    rest = path.removeprefix(_VERSION) if versioned else path
     kind = _EXACT.get((method, rest))
     if versioned:
-        return _route(kind or _by_prefix(method, rest), path)
-    return _route(kind, _VERSION + path) if kind and kind.aliased else None
+        return kind or _by_prefix(method, rest)
+    return kind if kind is not None and kind.aliased else None
+
+
+def _plain(path: str) -> str:
+    """The shortest spelling of what some server may take `path` for."""
+    if "%" in path:
+        decoded = path.encode("ascii")
+        for _ in range(_DECODINGS):
+            # Quoted-printable is the same with another mark, and is decoded at C's speed: a path may be 64 KiB of it.
+            decoded = binascii.a2b_qp(decoded.replace(b"=", b"=3D").replace(b"%", b"="))
+        path = decoded.decode("utf-8", "replace")
+    path = _OVERLOOKED.sub("", _END.split(path, maxsplit=1)[0]).casefold()
+    kept: list[str] = []
+    for name in _SEPARATORS.split(path):
+        if name == "..":
+            del kept[-1:]
+        elif name not in {"", "."}:
+            kept.append(name)
+    return "/" + "/".join(kept)
 
 
 def passthrough(path: str) -> Route:
@@ -97,7 +141,3 @@ def _by_prefix(method: str, rest: str) -> _Kind:
 
 def _route(kind: _Kind, path: str) -> Route:
     return Route(kind.name, kind.protocol, kind.elsewhere or path, kind.generation, kind.understood)
-
-
-def _unescape(escape: re.Match[str]) -> str:
-    return chr(int(escape[1], 16))
