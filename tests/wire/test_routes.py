@@ -203,7 +203,7 @@ def test_no_mixture_of_spellings_reaches_a_known_route_unseen(path, data):
 
 @pytest.mark.parametrize(
     ("made_of", "vanishes"),
-    [("%25", False), ("%2F", True), ("/a", False), (";", True), ("%", False), ("%0a", True), ("=", False), ("/./", True)],
+    [("%25", False), ("%2F", True), ("/a", False), (";", True), ("%", False), ("%0a", True), ("=", False)],
 )
 def test_a_long_path_of_odd_things_is_read_all_the_same(made_of, vanishes):
     path = f"/v1/{made_of * (60_000 // len(made_of))}/messages"
