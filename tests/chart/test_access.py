@@ -8,6 +8,8 @@ from tests.chart.rendering import CHART, Values, named, objects
 
 _READ = ("get", "list", "watch")
 #: (groups, resources, names) of a rule, and its verbs, by the role's name without the release's.
+#: Helm's records of the release, of this revision and those that a rollback to it may be.
+_RECORDS = " ".join(f"sh.helm.release.v1.lastcall.v{number}" for number in range(1, 22))
 _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
     "operator": {
         ("", "pods", ""): (*_READ, "patch", "delete"),
@@ -44,6 +46,9 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "patch"),
     },
     "uninstall": {("", "pods", ""): ("list", "patch")},
+    "uninstall-own": {
+        ("", "configmaps secrets", _RECORDS): ("get",),
+    },
     "uninstall-webhooks": {
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("delete",),
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("delete",),
@@ -127,6 +132,7 @@ _ALWAYS = {
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-webhook-authority", "lastcall-webhook"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-operator-discovery", "lastcall-operator"),
     ("ClusterRoleBinding", "", "ClusterRole", "lastcall-uninstall-webhooks", "lastcall-uninstall"),
+    ("RoleBinding", "llm", "Role", "lastcall-uninstall-own", "lastcall-uninstall"),
 }
 
 

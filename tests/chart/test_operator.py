@@ -248,7 +248,7 @@ def test_the_uninstall_hook_is_bounded_and_its_rights_go_with_it() -> None:
     ]
     weights = {document["kind"]: int(document["metadata"]["annotations"]["helm.sh/hook-weight"]) for document in hooks}
     assert max(weights, key=lambda kind: weights[kind]) == "Job"
-    assert set(weights) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Job"}
+    assert set(weights) == {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Job"}
     for document in hooks:
         policy = document["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
         assert policy == "before-hook-creation,hook-succeeded"
@@ -266,6 +266,7 @@ def test_the_uninstall_hook_removes_resources_only_when_their_definitions_go(kee
     assert command == "uninstall"
     assert ("--remove-resources" in flags) is removes
     assert "--fullname=lastcall" in flags
+    assert "--release-record=sh.helm.release.v1.lastcall.v1" in flags
 
 
 def test_the_helm_test_of_the_webhook_knows_its_authority_and_not_its_key() -> None:

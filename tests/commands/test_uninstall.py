@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 
 from lastcall_operator.cluster.resources import (
+    CONFIG_MAPS,
     DRAIN_POLICIES,
     MUTATING_WEBHOOKS,
     PODS,
+    SECRETS,
     STREAM_PROXIES,
     VALIDATING_WEBHOOKS,
 )
@@ -63,6 +65,39 @@ async def test_it_calls_what_the_chart_s_role_allows_and_nothing_else(cluster, s
         ("PATCH", PODS.plural),
     }
     assert bool(cluster.all(DRAIN_POLICIES)) is not remove
+
+
+RECORDS = [f"sh.helm.release.v1.lastcall.v{number}" for number in (3, 4)]
+
+
+def record(name: str, status: str, namespace: str = "lastcall") -> dict:
+    """What Helm keeps of a release."""
+    return {"metadata": {"name": name, "namespace": namespace, "labels": {"owner": "helm", "status": status}}}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pytest.param([], id="rendered and applied"),
+        pytest.param([record(RECORDS[0], "superseded"), record(RECORDS[1], "deployed")], id="installed"),
+        pytest.param([record("sh.helm.release.v1.other.v3", "uninstalling")], id="another release"),
+        pytest.param([record(RECORDS[0], "uninstalling", "elsewhere")], id="another namespace"),
+    ],
+)
+async def test_nothing_is_removed_while_helm_does_not_uninstall_the_release(cluster, settings, capsys, found):
+    for each in found:
+        cluster.put(SECRETS, each)
+    assert await uninstall(settings, records=RECORDS, remove_resources=True) == 0
+    assert "nothing was removed: in namespace lastcall none of Helm's records" in capsys.readouterr().out
+    assert {method for method, _ in cluster.requests} == {"GET"}
+
+
+@pytest.mark.parametrize("name", RECORDS, ids=["as rendered", "rolled back to"])
+@pytest.mark.parametrize("kept_in", [SECRETS, CONFIG_MAPS], ids=["in Secrets", "in ConfigMaps"])
+async def test_all_is_removed_while_helm_uninstalls_the_release(cluster, settings, kept_in, name):
+    cluster.put(kept_in, record(name, "uninstalling"))
+    assert await uninstall(settings, records=RECORDS, remove_resources=False) == 0
+    assert [item["metadata"]["name"] for item in cluster.all(MUTATING_WEBHOOKS)] == ["another-s"]
 
 
 @pytest.mark.parametrize("remove", [False, True], ids=["definitions stay", "definitions go"])

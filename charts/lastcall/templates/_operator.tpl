@@ -200,3 +200,15 @@ livenessProbe:
 {{- fail "operator.namespaces: kube-system is never looked after." -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+The names of Helm's records (Secrets, or ConfigMaps) of this release, as a JSON array: of this revision, and of those that
+a rollback to it may be: Helm keeps ten, and does not render hooks anew.
+*/}}
+{{- define "lastcall.uninstall.records" -}}
+{{- $records := list -}}
+{{- range untilStep (int .Release.Revision) (int (add .Release.Revision 21)) 1 -}}
+{{- $records = append $records (printf "sh.helm.release.v1.%s.v%d" $.Release.Name .) -}}
+{{- end -}}
+{{- toJson $records -}}
+{{- end }}

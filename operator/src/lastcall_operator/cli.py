@@ -126,7 +126,7 @@ def _uninstall(arguments: argparse.Namespace) -> int:
     from lastcall_operator.settings import from_arguments
 
     settings = from_arguments(arguments, os.environ)
-    return _await(uninstall(settings, remove_resources=arguments.remove_resources))
+    return _await(uninstall(settings, records=arguments.release_record, remove_resources=arguments.remove_resources))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -239,6 +239,13 @@ def _add_for_the_chart(commands: "Commands[argparse.ArgumentParser]") -> None:
         parser = commands.add_parser(name, help=about)
         add_flags(parser)
         if name == "uninstall":
+            parser.add_argument(
+                "--release-record",
+                action="append",
+                default=[],
+                metavar="NAME",
+                help="do nothing unless this record of Helm's, or another, says that it uninstalls; repeatable",
+            )
             parser.add_argument(
                 "--remove-resources", action="store_true", help="delete all StreamProxies and DrainPolicies, too"
             )

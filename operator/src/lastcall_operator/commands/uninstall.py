@@ -1,13 +1,16 @@
 """`lastcall uninstall`: what the chart's pre-delete hook runs, so that nothing of ours stays in anybody's way."""
 
 import asyncio
+from collections.abc import Sequence
 
 from lastcall_operator.api import names
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import (
+    CONFIG_MAPS,
     DRAIN_POLICIES,
     MUTATING_WEBHOOKS,
     PODS,
+    SECRETS,
     STREAM_PROXIES,
     VALIDATING_WEBHOOKS,
     Resource,
@@ -21,12 +24,22 @@ from .session import Exit
 UNINSTALL_SECONDS = 120.0
 
 
-async def uninstall(settings: Settings, *, remove_resources: bool) -> int:
-    """Remove the webhooks first, so that nobody asks a service that is going; then our marks; then our objects."""
+async def uninstall(settings: Settings, *, records: Sequence[str] = (), remove_resources: bool) -> int:
+    """Remove the webhooks first, so that nobody asks a service that is going; then our marks; then our objects.
+
+    With the names of Helm's `records` of a release, only while Helm uninstalls it: whoever renders the chart and
+    applies it without Helm (`helm template | kubectl apply`) applies its hooks, too, as ordinary objects.
+    """
     async with (
         asyncio.timeout(UNINSTALL_SECONDS),
         await Api.connect(kubeconfig=settings.kubeconfig, context=settings.context) as api,
     ):
+        if records and not await _being_uninstalled(api, settings.own_namespace, records):
+            print(
+                f"nothing was removed: in namespace {settings.own_namespace} none of Helm's records ({records[0]} and "
+                "later) says that the release is being uninstalled"
+            )
+            return Exit.DONE
         await _delete(api, MUTATING_WEBHOOKS, None, settings.mutating_configuration)
         await _delete(api, VALIDATING_WEBHOOKS, None, settings.validating_configuration)
         if not settings.namespaces:
@@ -37,6 +50,16 @@ async def uninstall(settings: Settings, *, remove_resources: bool) -> int:
             except ForbiddenError as error:  # it is gone, most likely, and with it the RoleBinding: nothing is left
                 print(f"left alone: namespace {namespace}: {error}")
     return Exit.DONE
+
+
+async def _being_uninstalled(api: Api, namespace: str, records: Sequence[str]) -> bool:
+    """Whether one of Helm's records says so. It keeps them in Secrets, or in ConfigMaps (HELM_DRIVER)."""
+    for resource in (SECRETS, CONFIG_MAPS):
+        for name in records:
+            record = await api.find(resource, namespace, name)
+            if record is not None and (record["metadata"].get("labels") or {}).get("status") == "uninstalling":
+                return True
+    return False
 
 
 async def _clean(api: Api, namespace: str | None, *, remove_resources: bool) -> None:
