@@ -3,12 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lastcall_operator import removal
 from lastcall_operator.controller.rollouts import view
-from lastcall_operator.removal.reservations import LEASE_SECONDS, Reserved, after, leased, of_kind, parse, render
+from lastcall_operator.removal.reservations import (
+    LEASE_SECONDS,
+    LEASE_WITHIN_SECONDS,
+    Reserved,
+    after,
+    leased,
+    of_kind,
+    parse,
+    render,
+)
 from lastcall_operator.rollout import DrainPod, DrainPolicy, ReplacePod, Snapshot, leases, plan
 from lastcall_operator.status.readings import Reading
 from lastcall_operator.status.records import Pod
@@ -57,14 +66,18 @@ class Cluster:
         assert len(drained) <= self.policy.max_draining, drained
 
 
-def evictor(it: Cluster, uid: str) -> Iterator[None]:
-    """The webhook, asked for the eviction of a pod again and again, with too little grace for its streams."""
+def evictor(it: Cluster, uid: str, ahead: float) -> Iterator[None]:
+    """The webhook, asked for the eviction of a pod again and again, with too little grace for its streams.
+
+    `ahead`: by how many seconds the clock of its node is.
+    """
     while True:
         began = it.now
         text, version = it.text, it.version
         states = {each: (it.state(each), it.loads[each]) for each in it.pods}
         yield
-        known = parse(text, it.now)
+        now = it.now + ahead
+        known = parse(text, now)
         gone, drains = of_kind(known, Reserved.REMOVAL), of_kind(known, Reserved.LEASE)
         seen = [
             views.pod(
@@ -72,13 +85,14 @@ def evictor(it: Cluster, uid: str) -> Iterator[None]:
                 load,
                 state=state,
                 leased=state != "serving" or each in drains,
+                reserved=each in drains,
                 terminating=each in gone,
             )
             for each, (state, load) in states.items()
         ]
         asked = removal.Removal(removal.Kind.EVICTION, uid, grace_seconds=30.0)
-        decision = removal.decide(asked, removal.Snapshot(tuple(seen)), removal.Policy(), it.now)
-        wanted = after(known, asked, decision, it.now)
+        decision = removal.decide(asked, removal.Snapshot(tuple(seen)), removal.Policy(), now)
+        wanted = after(known, asked, decision, now)
         if it.now - began > PATIENCE_SECONDS or (wanted != known and not it.write(render(wanted), version)):
             continue
         decided = it.now
@@ -116,7 +130,7 @@ def rollout(it: Cluster) -> Iterator[None]:
                 it.replace(f"uid-{each.pod}")
         for uid in [*drains, *kept]:
             yield
-            if it.now - began > 2 * PATIENCE_SECONDS:
+            if it.now - began > LEASE_WITHIN_SECONDS:
                 break
             if uid in drains:
                 it.pods[uid] = replace(it.pods[uid], rollout_since=it.now)
@@ -127,16 +141,26 @@ def rollout(it: Cluster) -> Iterator[None]:
 @given(
     st.lists(st.integers(1, 4), min_size=2, max_size=3),
     st.integers(1, 2),
+    st.lists(st.sampled_from([0.0, -3.0, 3.0]), min_size=3, max_size=3),
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(1, 4), st.sampled_from([0.0, 0.0, 0.0, 1.0, 20.0, 59.0])), max_size=40
     ),
 )
+@example(  # a renewal, after its reservation had run out, beside a drain that was granted since
+    [2, 1],
+    1,
+    [0.0, 0.0, 0.0],
+    [(0, 1, 0.0), (0, 1, 0.0), (0, 1, 0.0), (0, 1, 0.0), (0, 1, 0.0), (0, 1, 59.0), (1, 3, 1.0), (0, 3, 0.0)],
+)
+@example(
+    [1, 1, 2], 1, [0.0, 0.0, 0.0], [(2, 3, 0.0), (2, 2, 59.0), (3, 3, 0.0)]
+)  # beside one that may go, and is there
 def test_together_they_never_drain_more_than_may_be(
-    loads: list[int], max_draining: int, events: list[tuple[int, int, float]]
+    loads: list[int], max_draining: int, ahead: list[float], events: list[tuple[int, int, float]]
 ) -> None:
     pods = {f"uid-chat-{number}": pod(f"chat-{number}") for number in range(len(loads))}
     it = Cluster(pods, dict(zip(pods, loads, strict=True)), DrainPolicy(max_draining=max_draining))
-    actors = [rollout(it), *(evictor(it, uid) for uid in pods)]
+    actors = [rollout(it), *(evictor(it, uid, seconds) for uid, seconds in zip(pods, ahead, strict=False))]
     for who, steps, seconds in events:
         if seconds == 59.0:  # meanwhile some streams end
             it.loads = {uid: max(0, load - 1) for uid, load in it.loads.items()}

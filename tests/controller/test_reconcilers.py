@@ -318,7 +318,7 @@ async def test_a_rollout_that_is_taken_back_leaves_no_mark_and_holds_up_nobody()
         new["metadata"]["labels"]["controller-revision-hash"] = "new"
         it.cluster.put(PODS, new)
         next(each for each in it.sidecars._by_ip.values() if each.pod == "chat-0").state = "serving"
-        it.ahead_seconds += 61
+        it.ahead_seconds += 91
         await it.policy()
         assert names.ROLLOUT_SINCE not in it.annotations("chat-0")
         await it.policy()

@@ -77,7 +77,7 @@ def test_it_is_written_as_other_programs_read_it():
         "[" * 100_000,
         pytest.param('{"uid-a":{"removal":[10009,10005]}}', id="one that ends before it begins"),
         pytest.param(f'{{"uid-a":{{"removal":[1,{NOW + 71}]}}}}', id="a removal that lasts too long to be ours"),
-        pytest.param(f'{{"uid-a":{{"lease":[1,{NOW + 121}]}}}}', id="a lease that lasts too long to be ours"),
+        pytest.param(f'{{"uid-a":{{"lease":[1,{NOW + 151}]}}}}', id="a lease that lasts too long to be ours"),
         pytest.param(f'{{"uid-a":{{"held":[1,{NOW + 1261}]}}}}', id="a hold that lasts too long to be ours"),
     ],
 )
@@ -147,7 +147,7 @@ NO = Refuse(".", since=NOW)
             {},
             EVICT,
             Refuse(".", since=NOW, lease="uid-a"),
-            entries(held=REMEMBERED, lease=NOW + 60),
+            entries(held=REMEMBERED, lease=NOW + 90),
             id="leased",
         ),
         pytest.param({}, replica_set("a", dry_run=True), Allow("."), {}, id="a dry run reserves nothing"),
@@ -161,12 +161,12 @@ def test_what_a_decision_reserves(before, removal, decision, expected):
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
-        pytest.param({}, entries(lease=NOW + 60), id="begun"),
-        pytest.param(entries(lease=(1.0, NOW + 31)), entries(lease=(1.0, NOW + 31)), id="for long enough"),
-        pytest.param(entries(lease=(1.0, NOW + 29)), entries(lease=(1.0, NOW + 60)), id="renewed"),
+        pytest.param({}, entries(lease=NOW + 90), id="begun"),
+        pytest.param(entries(lease=(1.0, NOW + 80)), entries(lease=(1.0, NOW + 80)), id="for long enough"),
+        pytest.param(entries(lease=(1.0, NOW + 79)), entries(lease=(1.0, NOW + 90)), id="renewed"),
     ],
 )
-def test_a_lease_is_renewed_when_half_of_it_is_over(before, expected):
+def test_a_reservation_outlives_every_lease_that_is_asked_for_under_it(before, expected):
     assert leased(before, ["uid-a"], NOW) == expected
     assert leased(before, [], NOW) == before
 

@@ -296,6 +296,21 @@ def test_whose_lease_is_kept_up(view, kept):
     assert leases(snapshot(view, pod("z", 3)), DrainPolicy()) == (("a",) if kept else ())
 
 
+@pytest.mark.parametrize(
+    ("views", "kept"),
+    [
+        pytest.param([draining("a", 3), pod("b", 3, reserved=True)], (), id="somebody else has its place"),
+        pytest.param([draining("a", 3), pod("b", 3, terminating=True)], (), id="another one ends"),
+        pytest.param([draining("a", 3, reserved=True), pod("b", 3, reserved=True)], ("a",), id="its place was kept"),
+        pytest.param(
+            [draining("a", 3), draining("b", 3, reserved=True, removal_since=9.0)], ("b",), id="another one's was kept"
+        ),
+    ],
+)
+def test_a_drain_is_renewed_only_in_a_place_of_its_own(views, kept):
+    assert leases(snapshot(*views), DrainPolicy()) == kept
+
+
 def test_no_more_leases_are_kept_up_than_may_drain_at_once():
     snap = snapshot(draining("c", 3, removal_since=2.0), draining("b", 3), draining("a", 3, removal_since=1.0))
     assert leases(snap, DrainPolicy(max_draining=2)) == ("b", "a")

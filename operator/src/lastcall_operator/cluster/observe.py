@@ -171,6 +171,7 @@ class Observer:
                     pod,
                     terminating=pod.terminating or uid in leaving,
                     leased=pod.leased or uid in leased,
+                    reserved=uid in leased,
                     reserved_since=since,
                 )
             pods.append(pod)

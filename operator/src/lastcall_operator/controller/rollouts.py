@@ -12,7 +12,7 @@ import structlog
 from lastcall_operator.api import names
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.errors import LastcallError
-from lastcall_operator.removal.reservations import Reservations, Reserved, leased
+from lastcall_operator.removal.reservations import LEASE_SECONDS, LEASE_WITHIN_SECONDS, Reservations, Reserved, leased
 from lastcall_operator.rollout import DrainPod, DrainPolicy, PodState, PodView, ReplacePod, Snapshot, leases, plan
 from lastcall_operator.status.marks import Touch
 from lastcall_operator.status.readings import Reading
@@ -24,8 +24,7 @@ from .cache import Object
 from .gauges import Gauges, Poller, target
 from .writes import Writes
 
-#: A lease lasts this long, and is renewed when less than two thirds of it are left.
-LEASE_SECONDS = 60
+#: A lease is renewed when less than two thirds of it are left.
 RENEW_BELOW_SECONDS = 40.0
 
 log = structlog.get_logger("lastcall.rollouts")
@@ -66,7 +65,7 @@ class OnDelete:
             for pod, why in drains:
                 await self._drain(pod, why, now)
             for pod in renewals:
-                await self._lease(pod, "the rollout goes on")
+                await self._lease(pod, "the rollout goes on", now)
         return True
 
     async def _unmark(self, pods: Iterable[Pod]) -> None:
@@ -82,14 +81,17 @@ class OnDelete:
     async def _drain(self, pod: Pod, why: str, now: float) -> None:
         log.info("pod.drains", pod=pod.name, why=why)
         await self._writes.touch(pod.namespace, [Touch(pod.name, pod.uid, {names.ROLLOUT_SINCE: stamp(now)})])
-        await self._lease(pod, why)
+        await self._lease(pod, why, now)
 
-    async def _lease(self, pod: Pod, why: str) -> None:
+    async def _lease(self, pod: Pod, why: str, reserved_at: float) -> None:
         if self._key is None or pod.ip is None:
             return
         try:
             headers = await self._key.headers(pod.uid)
-            await self._sidecars.lease(target(pod), LEASE_SECONDS, why, headers)
+            if self._writes.clock() - reserved_at > LEASE_WITHIN_SECONDS:  # its reservation would be over first
+                log.warning("lease.late", pod=pod.name)
+                return
+            await self._sidecars.lease(target(pod), int(LEASE_SECONDS), why, headers)
         except LastcallError as error:  # the planner sees that it does not drain, and its deadline counts all the same
             log.warning("lease.failed", pod=pod.name, error=str(error))
 

@@ -55,8 +55,11 @@ class _Case:
 
     @property
     def drained_meanwhile(self) -> list[Pod]:
-        """The others that drain on a lease, so that they may go."""
-        return [pod for pod in self.others if pod.leased and not pod.going]
+        """The others that drain on a lease, so that they may go.
+
+        Those that were only just allowed to are among them: until the deletion shows, it may come to nothing.
+        """
+        return [pod for pod in self.others if pod.leased and not pod.final and pod.ends is None]
 
     @property
     def serving(self) -> int:
@@ -180,7 +183,8 @@ def _lease(case: _Case) -> tuple[str | None, str]:
     if victim.going:
         return None, "it is on its way out already"
     leased = case.drained_meanwhile
-    if leased and not victim.leased:
+    # A renewal is no different from a first lease unless its place was kept: another may have been granted meanwhile.
+    if leased and not victim.reserved:
         return None, f"{_names(leased)} drains first"
     demanded, serving = max(1, case.snapshot.min_available), case.serving
     if serving < demanded:

@@ -60,6 +60,8 @@ class Pod:
     ends: float | None = None
     #: a leased drain runs, or is reserved
     leased: bool = False
+    #: its leased drain is one that was agreed on: nobody else was granted one beside it
+    reserved: bool = False
     #: whether it has a sidecar at all; a pod without one is never held and counts for nothing
     sidecar: bool = True
     #: the pod's grace in seconds, and what its sidecar needs of it: ceiling + settle + margin

@@ -22,6 +22,14 @@ from lastcall_operator.removal.model import Allow, Decision, Kind, Removal
 REMOVAL_SECONDS: Final = 10.0
 #: A leased drain, unless renewed: twelve tries of `kubectl drain`.
 LEASE_SECONDS: Final = 60.0
+#: A lease that was reserved is asked for within this many seconds, or not at all.
+LEASE_WITHIN_SECONDS: Final = 10.0
+#: By how much a reservation outlives every lease that it stands for: such a lease may begin late, and whoever looks for
+#: another pod to drain may have looked a while ago, by another clock. Were it over first, a second drain could be
+#: granted in the very second in which the first is renewed.
+OUTLIVES_SECONDS: Final = LEASE_WITHIN_SECONDS + 10.0
+#: A reservation is written for this much longer than it must last, so that not every renewal is a write.
+SPARE_SECONDS: Final = 10.0
 #: For how long after it a refusal is remembered: longer than anybody takes to try again (the cluster autoscaler comes
 #: back after some 10 minutes, a ReplicaSet's controller after a quarter of an hour), or a deadline would begin anew
 #: each time. Whoever takes longer has given up.
@@ -63,7 +71,7 @@ _HOLDS: Final = frozenset({Reserved.HELD, Reserved.WANTED})
 _LONGEST: Final = MappingProxyType(
     {
         Reserved.REMOVAL: REMOVAL_SECONDS + SKEW_SECONDS,
-        Reserved.LEASE: LEASE_SECONDS + SKEW_SECONDS,
+        Reserved.LEASE: LEASE_SECONDS + OUTLIVES_SECONDS + SPARE_SECONDS + SKEW_SECONDS,
         Reserved.HELD: REMEMBER_SECONDS + SKEW_SECONDS,
         Reserved.WANTED: REMEMBER_SECONDS + SKEW_SECONDS,
     }
@@ -121,11 +129,12 @@ def after(reservations: Reservations, removal: Removal, decision: Decision, now:
 
 
 def leased(reservations: Reservations, uids: Iterable[str], now: float) -> Reservations:
-    """Add the leased drains of these pods, or renew those of which less than half is left."""
+    """Add the leased drains of these pods, or renew those that would not outlive a lease that is asked for now."""
+    needed = now + LEASE_SECONDS + OUTLIVES_SECONDS
     for uid in uids:
         old = reservations.get((uid, Reserved.LEASE), Span(now, now))
-        if old.until < now + LEASE_SECONDS / 2:
-            reservations = add(reservations, uid, Reserved.LEASE, Span(old.since, now + LEASE_SECONDS))
+        if old.until < needed:
+            reservations = add(reservations, uid, Reserved.LEASE, Span(old.since, needed + SPARE_SECONDS))
     return reservations
 
 

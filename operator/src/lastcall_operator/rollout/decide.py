@@ -32,17 +32,21 @@ def leases(snapshot: Snapshot, policy: DrainPolicy) -> tuple[str, ...]:
 
     This rollout has told them to drain and has not told them to end. One that does not say so (its lease ran out, or
     never came) is among them; one that drains because somebody else asked for it is not. No more than may be at once:
-    those that were told first.
+    those that were told first. One whose place was not kept (its reservation has run out) takes what places are left:
+    somebody else may have been granted a drain meanwhile.
     """
-    told = [
-        (pod.removal_since, pod.name)
-        for pod in snapshot.pods
-        if snapshot.outdated(pod)
-        and pod.removal_since is not None
-        and not pod.terminating
-        and pod.state not in {PodState.GONE, PodState.EXPIRED}
-    ]
-    return tuple(name for _, name in sorted(told)[: policy.max_draining])
+    told = sorted((pod for pod in snapshot.pods if _told(snapshot, pod)), key=lambda pod: (pod.removal_since, pod.name))
+    agreed = [pod for pod in told if pod.reserved][: policy.max_draining]
+    others = sum(pod.removing for pod in snapshot.pods if pod not in told)
+    left = max(0, policy.max_draining - len(agreed) - others)
+    late = [pod for pod in told if not pod.reserved][:left]
+    return tuple(pod.name for pod in (*agreed, *late))
+
+
+def _told(snapshot: Snapshot, pod: PodView) -> bool:
+    """Tell whether this rollout has told the pod to drain, and waits for that."""
+    waits = not pod.terminating and pod.state not in {PodState.GONE, PodState.EXPIRED}
+    return snapshot.outdated(pod) and pod.removal_since is not None and waits
 
 
 def _replacements(outdated: list[PodView], policy: DrainPolicy, now: float) -> list[ReplacePod]:

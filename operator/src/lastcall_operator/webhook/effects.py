@@ -20,7 +20,7 @@ from lastcall_operator.cluster.resources import DRAIN_POLICIES, PODS
 from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.errors import ConflictError, LastcallError, NotFoundError, SidecarError
 from lastcall_operator.removal.model import Allow, Decision
-from lastcall_operator.removal.reservations import LEASE_SECONDS
+from lastcall_operator.removal.reservations import LEASE_SECONDS, LEASE_WITHIN_SECONDS
 from lastcall_operator.telemetry import tracing
 from lastcall_operator.telemetry.metrics import Metrics
 
@@ -87,9 +87,12 @@ class Effects:
         if target is None:
             return
         with tracing.span(f"drain {target.name}", {"lastcall.drain.reason": why}):
-            headers = {**await self._key.headers(uid), **tracing.headers()}
             try:
-                await self._sidecars.lease(target, int(LEASE_SECONDS), why, headers)
+                async with asyncio.timeout(LEASE_WITHIN_SECONDS / 2):  # later than that its reservation is over first
+                    headers = {**await self._key.headers(uid), **tracing.headers()}
+                    await self._sidecars.lease(target, int(LEASE_SECONDS), why, headers)
+            except TimeoutError:
+                raise SidecarError(f"{target.name}: its drain could not be asked for in time") from None
             except SidecarError as error:
                 if error.status == 401:
                     self._key.forget()
