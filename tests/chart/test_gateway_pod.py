@@ -33,7 +33,7 @@ def test_pre_stop_drains_over_the_control_socket_and_waits() -> None:
     ("probe", "path", "port", "patience_seconds"),
     [
         pytest.param("startupProbe", "/livez", "admin", 60, id="startup"),
-        pytest.param("readinessProbe", "/health", "http", 6, id="readiness follows the drain"),
+        pytest.param("readinessProbe", "/ready", "http", 6, id="readiness follows the drain"),
         pytest.param("livenessProbe", "/livez", "admin", 60, id="liveness is patient and does not"),
     ],
 )

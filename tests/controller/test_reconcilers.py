@@ -390,3 +390,37 @@ async def test_nothing_is_kept_of_what_is_gone() -> None:
             it.cluster.remove(resource, "default", "chat")
             await look()
             assert it.controller.writes.status_of(obj) == {}
+
+
+async def test_a_drained_pod_whose_app_does_not_end_is_deleted_again_with_its_apps_own_grace() -> None:
+    async with world() as it:
+        put_deployment(it)
+        sidecar = it.add_pod("chat-a", annotations={names.ORIGINAL: '{"terminationGracePeriodSeconds": 5}'})
+        leaving = it.cluster.get(PODS, "default", "chat-a")
+        leaving["metadata"] |= {"deletionTimestamp": "2026-11-28T10:33:05Z", "deletionGracePeriodSeconds": 1985}
+        it.cluster.put(PODS, leaving)
+        going = ("default", "chat-a", "uid-chat-a")
+
+        async def step() -> Any:
+            it.look()
+            await it.controller.drains.step(going)
+            return it.cluster.get(PODS, "default", "chat-a")["metadata"]["deletionGracePeriodSeconds"]
+
+        sidecar.state, sidecar.final, sidecar.in_flight = "draining", True, 1
+        assert await step() == 1985
+        sidecar.state, sidecar.in_flight = "drained", 0
+        it.ahead_seconds += 1
+        assert await step() == 1985  # its app may end by itself
+        it.ahead_seconds += 6
+        assert await step() == 5
+        asked = it.cluster.requests["DELETE", "pods"]
+        it.ahead_seconds += 6
+        assert await step() == 5
+        assert it.cluster.requests["DELETE", "pods"] == asked == 1
+        assert it.said_of("Pod", "chat-a")["AppDoesNotEnd"] == [
+            "chat-a is drained, and its app does not end: it has its own grace of 5 s from now on"
+        ]
+        await it.policy()
+        draining = condition(it.cluster.get(DRAIN_POLICIES, "default", "chat")["status"], "Draining")
+        assert draining["reason"] == "AppDoesNotEnd"
+        assert draining["message"].startswith("chat-a: drained since 20")

@@ -213,3 +213,33 @@ class TestLeaving:
         made_final = lifecycle.request(drained, 400.0, reason="preStop", lease_seconds=None)
         assert not exit_due(made_final, 499.999, terminating=False)
         assert exit_due(made_final, 500.0, terminating=False)
+
+
+class TestReady:
+    """What the pod's readiness probe is told."""
+
+    @pytest.mark.parametrize(
+        ("drain", "terminating", "until_drained", "at_once"),
+        [
+            pytest.param(Drain(), False, True, True, id="serving"),
+            pytest.param(leased(), False, False, False, id="a leased drain: its probe alone takes it out"),
+            pytest.param(advance(leased(), 5.0), False, False, False, id="drained on a lease"),
+            pytest.param(final(), False, True, False, id="preStop: it serves"),
+            pytest.param(final(), True, True, False, id="SIGTERM, with streams: it serves"),
+            pytest.param(advance(final(), 5.0), False, True, False, id="drained, and the app is only now stopped"),
+            pytest.param(advance(final(), 5.0), True, False, False, id="drained, and it leaves"),
+            pytest.param(advance(final(), 100.0, in_flight=1), False, False, False, id="past the ceiling"),
+            pytest.param(
+                lifecycle.request(leased(), 1.0, reason="SIGTERM", lease_seconds=None),
+                False,
+                True,
+                False,
+                id="made final",
+            ),
+        ],
+    )
+    def test_a_final_drain_keeps_it_up_to_its_end_and_a_lease_does_not(
+        self, drain, terminating, until_drained, at_once
+    ):
+        assert lifecycle.ready(drain, terminating=terminating, until_drained=True) is until_drained
+        assert lifecycle.ready(drain, terminating=terminating, until_drained=False) is at_once

@@ -47,7 +47,7 @@ def test_ingress_puts_a_native_sidecar_before_the_app():
     assert made["livenessProbe"]["httpGet"] == {"path": "/livez", "port": 8081}
     assert (made["livenessProbe"]["timeoutSeconds"], made["livenessProbe"]["failureThreshold"]) == (10, 6)
     assert made["livenessProbe"]["terminationGracePeriodSeconds"] == 60
-    assert made["readinessProbe"]["httpGet"] == {"path": "/health", "port": 8081}
+    assert made["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8081}
     assert made["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     assert after["spec"]["containers"] == [
         app(ports=[{"name": "http-app", "containerPort": 8000}], lifecycle={"preStop": WAIT})

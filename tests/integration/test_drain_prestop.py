@@ -32,6 +32,7 @@ async def then_sigterm():
         hook = prestop(sidecar)
         await asyncio.to_thread(sidecar.wait_for, draining=True)
         health = await get(sidecar.url, "/health")
+        ready = [(await get(sidecar.admin_url, "/ready")).head.status]
         await asyncio.sleep(1)
         waited = not hook.done()
         upstream.gate.set()
@@ -40,11 +41,13 @@ async def then_sigterm():
         late = await call(sidecar.url)
         disturbed = await asyncio.to_thread(sidecar.livez)
         again = await asyncio.to_thread(sidecar.wait_for, state="drained")
+        ready.append((await get(sidecar.url, "/ready")).head.status)
         started = time.monotonic()
         sidecar.terminate()
         code = await asyncio.to_thread(sidecar.wait, 20)
         return {
             "health": health.head.status,
+            "ready": ready,
             "waited": waited,
             "answers": answers,
             "hook": finished,
@@ -67,6 +70,20 @@ async def and_no_sigterm():
         late = await call(sidecar.url)
         code = await asyncio.to_thread(sidecar.wait, 30)
         return {"hook": hook, "late": late, "code": code, "seconds": time.monotonic() - drained, "ceiling": ceiling}
+
+
+async def at_once():
+    """For load balancers that follow nothing but readiness."""
+    async with gated_sidecar({"drain": {"settleSeconds": 0, "readiness": "FailAtOnce"}}) as (_, sidecar):
+
+        async def ready() -> int:
+            return (await get(sidecar.url, "/ready")).head.status
+
+        before = await ready()
+        await asyncio.to_thread(sidecar.command_line, "drain", "--lease", "60")
+        leased = await ready()
+        await asyncio.to_thread(sidecar.command_line, "drain")
+        return {"before": before, "leased": leased, "final": await ready()}
 
 
 async def twice():
@@ -111,7 +128,7 @@ async def with_sigterm_before_its_end():
 
 @pytest.fixture(scope="module")
 def outcomes():
-    return together(then_sigterm, and_no_sigterm, twice, with_sigterm_before_its_end)
+    return together(then_sigterm, and_no_sigterm, at_once, twice, with_sigterm_before_its_end)
 
 
 def told(hook: subprocess.CompletedProcess[str]) -> str:
@@ -125,6 +142,11 @@ def test_prestop_waits_until_every_stream_has_ended_whole(outcomes):
     assert seen["waited"]
     assert all_whole(seen["answers"])
     assert told(seen["hook"]) == "drained"
+
+
+def test_the_readiness_probe_of_a_pod_that_is_deleted_goes_on_succeeding(outcomes):
+    assert outcomes["then_sigterm"]["ready"] == [200, 200]  # while it drains, and drained, before its SIGTERM
+    assert outcomes["at_once"] == {"before": 200, "leased": 503, "final": 503}
 
 
 def test_the_app_may_still_call_through_a_drained_sidecar(outcomes):

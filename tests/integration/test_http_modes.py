@@ -53,6 +53,7 @@ async def egress():
         ("GET", "/"),
         ("GET", "/health"),
         ("GET", "/livez"),
+        ("GET", "/ready"),
         ("GET", "/openapi.json"),
         ("GET", "/docs"),
         ("GET", "/metrics"),
@@ -76,7 +77,7 @@ async def test_in_front_of_an_app_every_path_is_the_apps(ingress, method, path):
 
 async def test_our_own_routes_are_on_the_admin_listener_only(ingress):
     async with await RawClient.connect(ingress.sidecar.admin_url) as client:
-        for path in ("/health", "/livez", "/metrics"):
+        for path in ("/health", "/ready", "/livez", "/metrics"):
             await client.request("GET", path)
             assert (await client.answer("GET")).head.status == 200
 
@@ -250,7 +251,7 @@ async def test_another_spelling_of_a_known_route_never_reaches_the_upstream(egre
 async def test_beside_an_app_our_own_routes_are_on_both_listeners(egress):
     for url in (egress.sidecar.url, egress.sidecar.admin_url):
         async with await RawClient.connect(url) as client:
-            for path in ("/health", "/livez"):
+            for path in ("/health", "/ready", "/livez"):
                 await client.request("GET", path)
                 assert (await client.answer("GET")).head.status == 200
     async with await egress.connect() as client:

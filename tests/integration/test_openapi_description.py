@@ -24,7 +24,7 @@ async def scenario() -> dict:
                 await client.request("POST", path, [*HEADERS, *headers], body)
                 return await client.answer()
 
-        paths = ("/", "/health", "/livez", "/openapi.json", "/docs", "/v1/models", "/v1/messages/batches")
+        paths = ("/", "/health", "/ready", "/livez", "/openapi.json", "/docs", "/v1/models", "/v1/messages/batches")
         found += [("get", path, await get(sidecar.url, path)) for path in paths]
         documents = [await get(sidecar.url, path) for path in ("/openapi.json", "/openapi.yaml", "/docs")]
         for body, *headers in ((b"{",), (b" " * 4000,), (question(), ("content-encoding", "gzip"))):
@@ -41,7 +41,7 @@ async def scenario() -> dict:
         found.append(("post", "/v1/messages", await call(sidecar.url, stream=False)))  # busy
         await asyncio.to_thread(sidecar.command_line, "drain", "--lease", "60")
         found.append(("get", "/livez", await get(sidecar.url, "/livez")))
-        found.append(("get", "/health", await get(sidecar.url, "/health")))
+        found += [("get", path, await get(sidecar.url, path)) for path in ("/health", "/ready")]
         upstream.gate.set()
         found.append(("post", "/v1/messages", await running))
         await asyncio.to_thread(sidecar.wait_for, state="drained")
@@ -104,6 +104,8 @@ def test_every_kind_of_answer_was_given(seen):
     assert given >= {
         ("/health", 200),
         ("/health", 503),
+        ("/ready", 200),
+        ("/ready", 503),
         ("/livez", 200),
         ("/", 200),
         ("/v1/messages", 200),

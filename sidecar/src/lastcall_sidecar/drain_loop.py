@@ -53,6 +53,10 @@ class DrainLoop:
         """Whether new work is no longer wanted."""
         return self.drain.state is not State.SERVING
 
+    def ready(self, *, until_drained: bool) -> bool:
+        """Whether the pod's readiness probe should succeed."""
+        return lifecycle.ready(self.drain, terminating=self._terminating, until_drained=until_drained)
+
     @property
     def ended(self) -> bool:
         """Whether the drain has come to its end, and nothing that it had to end is left."""

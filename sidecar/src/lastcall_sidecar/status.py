@@ -1,4 +1,4 @@
-"""What the process says of itself: `/livez`, `/health`, the control socket. The contract with the operator."""
+"""What the process says of itself: `/livez`, `/health`, `/ready`, the control socket. A contract with the operator."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from .core.drain import deadline as drain_deadline
 from .core.inflight import InFlight
 from .drain_loop import DrainLoop
 from .live import Live
+from .settings.schema import Readiness
 from .waiting import Turnstile
 
 
@@ -29,11 +30,19 @@ class Status:
         self._told: dict[float, str] = {}
 
     def health(self) -> tuple[int, dict[str, Any]]:
-        """Readiness: 200 while new work is wanted, 503 while draining."""
-        if not self.drains.draining:
-            return 200, {"status": "ok"}
+        """200 while new work is wanted, 503 while draining: for load balancers that ask by themselves."""
+        return (503, self._draining()) if self.drains.draining else (200, {"status": "ok"})
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        """What the pod's readiness probe asks: 200 while it serves, and through a final drain until it leaves."""
+        until_drained = self.live.settings.drain.readiness is Readiness.UNTIL_DRAINED
+        if not self.drains.ready(until_drained=until_drained):
+            return 503, self._draining()
+        return 200, self._draining() if self.drains.draining else {"status": "ok"}
+
+    def _draining(self) -> dict[str, Any]:
         drain = self.drains.drain
-        return 503, {
+        return {
             "status": "draining",
             "state": drain.state.value,
             "reason": drain.reason,
@@ -117,6 +126,7 @@ ENDPOINTS = [
     "GET /v1/models",
     "POST /v1/chat/completions",
     "GET /health",
+    "GET /ready",
     "GET /livez",
     "GET /openapi.json",
     "GET /docs",

@@ -63,6 +63,7 @@ class Reason(StrEnum):
     DRAIN_STARTED = "DrainStarted"
     DRAIN_FINISHED = "DrainFinished"
     DRAIN_EXPIRED = "DrainExpired"
+    APP_DOES_NOT_END = "AppDoesNotEnd"
     REMOVAL_REFUSED = "RemovalRefused"
     REMOVAL_ALLOWED = "RemovalAllowed"
     ROLLOUT_STARTED = "RolloutStarted"

@@ -40,6 +40,13 @@ class NamedProvider(StrEnum):
     OPENAI = "OpenAI"
 
 
+class Readiness(StrEnum):
+    """Until when the readiness probe succeeds in a drain that ends with the pod."""
+
+    UNTIL_DRAINED = "UntilDrained"
+    FAIL_AT_ONCE = "FailAtOnce"
+
+
 class PreStopPolicy(StrEnum):
     """What becomes of an app's own preStop hook."""
 
@@ -273,6 +280,14 @@ class Drain(Part, frozen=True):
             description="Quiet time after the last request before a pod counts as drained: endpoints lag behind.",
         ),
     ] = 5
+    readiness: Annotated[
+        Readiness,
+        Meta(
+            description="What the readiness probe says while the pod is being deleted: UntilDrained (Ready until it "
+            "leaves: where no other pod is Ready, Services fall back to it) or FailAtOnce (not Ready from the drain's "
+            "beginning, for load balancers that follow nothing but readiness)."
+        ),
+    ] = Readiness.UNTIL_DRAINED
     pre_stop_policy: Annotated[
         PreStopPolicy,
         Meta(

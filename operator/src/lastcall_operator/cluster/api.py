@@ -188,11 +188,21 @@ class Api:
         patch: Object = {"metadata": {"annotations": dict(annotations)}}
         return await self.patch(resource, namespace, name, patch, resource_version=resource_version)
 
-    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None) -> None:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        grace_seconds: int | None = None,
+    ) -> None:
         """Delete an object; with `uid` only that very one (ConflictError otherwise)."""
         body: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
         if uid is not None:
             body["preconditions"] = {"uid": uid}
+        if grace_seconds is not None:
+            body["gracePeriodSeconds"] = grace_seconds
         await self.call("DELETE", resource.path(namespace, name), body=body)
 
     async def evict(self, namespace: str, name: str, *, grace_seconds: int | None = None) -> None:

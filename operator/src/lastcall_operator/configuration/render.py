@@ -15,7 +15,7 @@ import msgspec
 import yaml
 
 from lastcall_operator.api.schema import SpecError
-from lastcall_operator.api.streamproxy import NamedUpstream, StreamProxy
+from lastcall_operator.api.streamproxy import NamedUpstream, Readiness, StreamProxy
 from lastcall_operator.configuration.paths import API_KEY_PATH, API_KEYS_PATH, named_api_key_path
 
 #: The largest file that a sidecar reads.
@@ -47,6 +47,8 @@ def render(proxy: StreamProxy, public_key: str | None) -> Rendered:
     if spec.upstream.api_key_secret_ref is not None:
         upstream["apiKeyFile"] = API_KEY_PATH
     drain = _section("drain", spec.drain)
+    if spec.drain.readiness is Readiness.UNTIL_DRAINED:
+        del drain["readiness"]  # pods that run a sidecar of before it was there would refuse the file
     if public_key is not None:
         drain["publicKey"] = public_key
     values = {

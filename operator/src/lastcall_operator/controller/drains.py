@@ -12,6 +12,7 @@ import structlog
 
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.errors import LastcallError
+from lastcall_operator.status.lingering import shortened, shorter_grace, watched
 from lastcall_operator.status.outcomes import Outcome, Track, ended, follow, outcome, started
 from lastcall_operator.status.records import Pod
 from lastcall_operator.status.told import Happened
@@ -87,10 +88,12 @@ class Drains:
         track = self._tracks.get(going)  # only now: it may have been heard of meanwhile
         first = track is None
         track = follow(track or Track(name, uid, pod.revision, pod.deleted), None if reading is None else reading.now)
+        track = watched(track, self._writes.clock())
         self._tracks[going] = track
         self._followers[going] = tuple(_key(each) for each in policies)
         if first:
             await self._begin(pod, track, policies)
+        await self._shorten(pod, track, policies)
         doubtful = reading is not None and reading.misses > 0 and reading.misses % _DOUBT == 0
         if doubtful and not await self._writes.pod_exists(namespace, name, uid):
             await self._end(going)
@@ -107,6 +110,13 @@ class Drains:
             await self._sidecars.lease(target(pod), LEASE_SECONDS, "deleted", {**token, **headers})
         except LastcallError as error:  # its drain does not need us
             log.debug("context.lost", pod=pod.name, error=str(error))
+
+    async def _shorten(self, pod: Pod, track: Track, policies: Iterable[Object]) -> None:
+        """Leave an app that does not end no more than its own grace: its streams have ended."""
+        grace = shorter_grace(pod, track, self._writes.clock())
+        if grace is not None and await self._writes.delete_pod(pod.namespace, pod.name, pod.uid, grace_seconds=grace):
+            log.info("pod.lingers", pod=pod.name, grace_seconds=grace)
+            await self._tell(pod.namespace, track, policies, shortened(track, grace))
 
     async def _end(self, going: Going) -> None:
         track = self._tracks.pop(going, None)

@@ -10,6 +10,7 @@ from lastcall_operator.api.schema import SpecError
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
 from lastcall_operator.removal import reservations
 from lastcall_operator.rollout import DrainPolicy, Order
+from lastcall_operator.status.lingering import lingers
 from lastcall_operator.status.marks import REST_SECONDS, ask_again, clean
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.outcomes import Track
@@ -107,7 +108,7 @@ class Policies:
         return moves(_with(view, known, None))
 
     def _view(self, policy: DrainPolicyObject) -> PolicyView:
-        cache, spec = self._cache(), policy.spec
+        cache, spec, now = self._cache(), policy.spec, self._writes.clock()
         kind, name = spec.target_ref.kind.value, spec.target_ref.name
         workload = cache.workload(policy.namespace, kind, name)
         pods = () if workload is None else tuple(cache.pods_of(workload))
@@ -120,6 +121,9 @@ class Policies:
             revision="" if workload is None else cache.revision(workload),
             max_draining=None if workload is None else spec.busy_limit(workload.replicas),
             hold_deadline_seconds=float(spec.hold_deadline_seconds),
+            lingering=tuple(
+                track for track in self._drains.followed((policy.namespace, policy.name)) if lingers(track, now)
+            ),
             older=older(policy, cache.rivals(policy.namespace, (kind, name), pods)),
         )
 

@@ -89,10 +89,10 @@ class Writes:
             except (NotFoundError, ConflictError):
                 continue
 
-    async def delete_pod(self, namespace: str, name: str, uid: str) -> bool:
-        """Delete this very pod; whether it was there."""
+    async def delete_pod(self, namespace: str, name: str, uid: str, *, grace_seconds: int | None = None) -> bool:
+        """Delete this very pod; whether it was there. One that is going already may be given a shorter grace."""
         try:
-            await self.api.delete(PODS, namespace, name, uid=uid)
+            await self.api.delete(PODS, namespace, name, uid=uid, grace_seconds=grace_seconds)
         except (NotFoundError, ConflictError):
             return False
         return True

@@ -94,9 +94,10 @@ def probes(admin_port: int, *, ready: bool) -> Object:
         },
     }
     if ready:
-        # 503 while draining: new connections go elsewhere, those that still come are served.
+        # 503 in a leased drain. A pod that is being deleted is out of load balancing wherever another is Ready; it goes
+        # on saying that it serves, for Services that have no other (drain.readiness).
         made["readinessProbe"] = {
-            "httpGet": {"path": "/health", "port": admin_port},
+            "httpGet": {"path": "/ready", "port": admin_port},
             "periodSeconds": 2,
             "timeoutSeconds": 5,
             "failureThreshold": 3,

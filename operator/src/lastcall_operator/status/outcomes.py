@@ -21,6 +21,8 @@ class Track:
     last: Gauge | None = None
     #: what the sidecar left behind when it left
     word: LastWord | None = None
+    #: since when it has been seen drained, seconds since the epoch; None: it is not
+    drained: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,11 @@ from lastcall_operator.api.names import Reason
 from lastcall_operator.removal.model import Policy
 from lastcall_operator.removal.progress import progress_warning
 
+from .lingering import told
+from .outcomes import Track
 from .readings import Readings, askable, counted, cut_off, draining, in_flight, named
 from .records import Pod, Workload
+from .rollouts import stamp
 from .told import Told
 
 #: Rows of pods in a status at most.
@@ -33,6 +36,8 @@ class PolicyView:
     #: `maxDraining` for its replicas; None: not paced
     max_draining: int | None
     hold_deadline_seconds: float
+    #: pods that are drained and do not end
+    lingering: tuple[Track, ...] = ()
     #: an older policy of the same workload
     older: str | None = None
     #: the spec's own mistake
@@ -63,7 +68,7 @@ def conditions(view: PolicyView, now: float) -> list[Told]:
     return [
         accepted,
         _progressing(view),
-        _draining(view),
+        _draining(view, now),
         _stalled(view, now),
         _conflicted(view),
         unreachable(view.pods, view.readings, view.network),
@@ -155,10 +160,13 @@ def _progressing(view: PolicyView) -> Told:
     return Told("Progressing", False, "Settled", "no rollout and no scale-down is under way")
 
 
-def _draining(view: PolicyView) -> Told:
+def _draining(view: PolicyView, now: float) -> Told:
     going = draining(view.pods, view.readings)
     if not going:
         return Told("Draining", False, "Serving", "no pod is on its way out")
+    if view.lingering:
+        since = stamp(min(track.drained or now for track in view.lingering))
+        return Told("Draining", True, Reason.APP_DOES_NOT_END, told(view.lingering, since))
     streams = in_flight(going, view.readings)
     return Told("Draining", True, "Draining", f"{named(pod.name for pod in going)}: {streams} in flight")
 

@@ -13,6 +13,8 @@ from lastcall_operator.api.annotations import LARGEST_SEQUENCE, LAST_PORT, admin
 from lastcall_operator.api.gauge import LastWord, parse_last_word
 from lastcall_operator.rollout.ordering import ordinal
 
+#: What Kubernetes gives a pod that asks for nothing.
+DEFAULT_GRACE_SECONDS = 30
 #: Why a container waits, if that will not mend by waiting.
 IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
@@ -61,6 +63,10 @@ class Pod:
     #: when the grace of its deletion will have passed; None: not deleted
     ends: float | None
     grace_seconds: float
+    #: the grace that its app had before the injection; None: not injected, or nobody can read it
+    own_grace_seconds: int | None
+    #: the grace of its deletion; None: not deleted
+    deletion_grace_seconds: int | None
     #: where its sidecar answers; None: nowhere (no address yet, or the node's)
     ip: str | None
     port: int
@@ -168,6 +174,8 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         deleted=None if ends is None else ends - float(grace or 0),
         ends=ends,
         grace_seconds=float(spec.get("terminationGracePeriodSeconds") or 30),
+        own_grace_seconds=_own_grace(annotations.get(names.ORIGINAL)),
+        deletion_grace_seconds=None if ends is None or grace is None else int(grace),
         ip=None if spec.get("hostNetwork") else status.get("podIP") or None,
         port=admin_port(annotations),
         proxy=annotations.get(names.STREAM_PROXY),
@@ -185,6 +193,20 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
         last_word=next(filter(None, map(_last_word, containers)), None),
     )
+
+
+def _own_grace(original: str | None) -> int | None:
+    """Read what the injection has kept of the pod as it was; where it named no grace, Kubernetes' own counts."""
+    if original is None:
+        return None
+    try:
+        found: Any = json.loads(original)
+        grace = found.get("terminationGracePeriodSeconds")
+    except (ValueError, RecursionError, AttributeError):
+        return None
+    if grace is None:
+        return DEFAULT_GRACE_SECONDS
+    return grace if type(grace) is int and grace >= 0 else None
 
 
 def _last_word(container: Mapping[str, Any]) -> LastWord | None:

@@ -123,6 +123,12 @@ class FakeCluster:
         if request.method == "GET":
             return web.json_response(found)
         if request.method == "DELETE":
+            grace = (body or {}).get("gracePeriodSeconds")
+            if (
+                grace is not None and "deletionTimestamp" in found["metadata"]
+            ):  # it may be shortened, and is still there
+                shorter = {"metadata": {"deletionGracePeriodSeconds": grace}}
+                return self._write(key, _merged(found, shorter), None)
             del self._objects[key]
             return web.json_response({"kind": "Status", "status": "Success"})
         if request.method == "PUT":

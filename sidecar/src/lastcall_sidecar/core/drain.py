@@ -200,6 +200,20 @@ def exit_due(drain: Drain, now: float, *, terminating: bool, in_flight: int, lim
     return now >= max(drain.ended_since, drain.final_since) + limits.ceiling_seconds
 
 
+def ready(drain: Drain, *, terminating: bool, until_drained: bool) -> bool:
+    """Whether the pod's readiness probe should succeed.
+
+    A pod that is being deleted is out of load balancing wherever another is Ready; where none is, kube-proxy falls back
+    to those that end and still serve (KEP-1669), which it knows by this probe. So in a final drain it succeeds
+    (`until_drained`) until the process is about to leave, or its streams were cut. A pod in a leased drain is not being
+    deleted: its probe alone takes it out.
+    """
+    if drain.state is State.SERVING:
+        return True
+    leaves = drain.state is State.EXPIRED or (drain.state is State.DRAINED and terminating)
+    return until_drained and drain.final and not leaves
+
+
 def _pending(
     drain: Drain, *, in_flight: int, last_request: float | None, limits: DrainLimits
 ) -> list[tuple[float, Event]]:

@@ -29,6 +29,10 @@ def admin_app(status: Status, metrics: Metrics) -> Quart:
     async def health() -> Response:
         return reply(*status.health())
 
+    @app.get("/ready")
+    async def ready() -> Response:
+        return reply(*status.ready())
+
     @app.get("/livez")
     async def livez() -> Response:
         return reply(200, status.livez_whole(asyncio.get_running_loop().time()))

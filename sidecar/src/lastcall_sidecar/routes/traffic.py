@@ -25,6 +25,10 @@ def traffic_app(status: Status) -> Quart:
     async def health() -> Response:
         return reply(*status.health())
 
+    @app.get("/ready")
+    async def ready() -> Response:
+        return reply(*status.ready())
+
     @app.get("/livez")
     async def livez() -> Response:
         return reply(200, status.livez())

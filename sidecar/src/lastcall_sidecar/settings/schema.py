@@ -62,6 +62,13 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+class Readiness(StrEnum):
+    """Until when the pod's readiness probe succeeds in a drain that ends with the pod."""
+
+    UNTIL_DRAINED = "UntilDrained"
+    FAIL_AT_ONCE = "FailAtOnce"
+
+
 class Section(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """The manner of all sections: immutable, camelCase in files, snake_case in Python, nothing unknown."""
 
@@ -308,6 +315,14 @@ class DrainSettings(Section, frozen=True):
             "drained: endpoints lag behind by seconds.",
         ),
     ] = 5
+    readiness: Annotated[
+        Readiness,
+        Meta(
+            description="What /ready, the readiness probe, answers while the pod is being deleted: UntilDrained (200 "
+            "until it leaves: where no other pod is Ready, Services fall back to it) or FailAtOnce (503 from the "
+            "drain's beginning, for load balancers that follow nothing but readiness).",
+        ),
+    ] = Readiness.UNTIL_DRAINED
     public_key: Annotated[
         Text | None,
         Meta(

@@ -197,9 +197,17 @@ _OWN: dict[str, Any] = {
     "/health": {
         "get": own(
             "health",
-            "Readiness",
+            "Whether new requests are wanted, for load balancers",
             json_content("New requests are wanted.", "Healthy"),
             {"503": json_content("Draining: requests are still served, new ones should go elsewhere.", "Draining")},
+        )
+    },
+    "/ready": {
+        "get": own(
+            "ready",
+            "Whether the pod's readiness probe succeeds",
+            json_content("It serves; in a drain before its end (drain.readiness), too.", "Ready"),
+            {"503": json_content("It is about to leave, or drains on a lease.", "Draining")},
         )
     },
     "/livez": {

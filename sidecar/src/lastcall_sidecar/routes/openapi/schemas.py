@@ -28,6 +28,7 @@ _PAGE: dict[str, Any] = {
 SCHEMAS: dict[str, Any] = {
     # Ours.
     "Healthy": _object({"status": {"const": "ok"}}),
+    "Ready": {"anyOf": [{"$ref": "#/components/schemas/Healthy"}, {"$ref": "#/components/schemas/Draining"}]},
     "Draining": _object(
         {
             "status": {"const": "draining"},

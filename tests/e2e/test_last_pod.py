@@ -1,0 +1,161 @@
+"""A pod that leaves while no other may take its requests: it serves them until another can."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from tests.e2e import kube
+from tests.e2e.kube import until
+from tests.e2e.stage import (
+    Object,
+    Stage,
+    app_container,
+    ask,
+    deployment,
+    drain_policy,
+    ending,
+    is_ready,
+    pod_template,
+    service,
+    staged,
+    stream_proxy,
+)
+from tests.support.together import Together
+
+pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
+
+cases = Together()
+NODE = "kubernetes.io/hostname"
+_HERE, _ELSEWHERE = "lastcall-worker", "lastcall-worker2"
+#: Longer than a readiness probe takes to fail (3 times each 2 s), and endpoints to follow it.
+_UNREADY_SECONDS = 15
+_HEADERS = {"x-api-key": "a-client", "anthropic-version": "2023-06-01"}
+
+
+@asynccontextmanager
+async def calling(url: str) -> AsyncIterator[list[str]]:
+    """Ask each half second over a new connection; whatever is not a whole answer is listed."""
+    failed: list[str] = []
+    answered = 0
+
+    async def call() -> None:
+        nonlocal answered
+        try:
+            async with httpx.AsyncClient(timeout=20.0, trust_env=False) as client:
+                answer = await client.post(f"{url}/v1/messages", json=ask(0.1), headers=_HEADERS)
+        except httpx.HTTPError as error:
+            failed.append(f"{time.strftime('%X')} {error!r}")
+            return
+        answered += 1
+        if answer.status_code != 200 or b"message_stop" not in answer.content:
+            failed.append(f"{time.strftime('%X')} {answer.status_code} {answer.content[:200]!r}")
+
+    async def calls() -> None:
+        async with asyncio.TaskGroup() as group:
+            while True:
+                group.create_task(call())
+                await asyncio.sleep(0.5)
+
+    task = asyncio.create_task(calls())
+    try:
+        yield failed
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert answered > 0
+
+
+async def leaving(stage: Stage, within_seconds: float = 60.0) -> None:
+    """Wait until a pod has been deleted."""
+
+    async def holds() -> bool:
+        return any(ending(pod) for pod in await stage.pods())
+
+    await until(holds, within_seconds, "a pod that leaves")
+
+
+async def restarted(stage: Stage, template: Object) -> None:
+    """Have the one pod replaced by one of this template."""
+    template["metadata"]["annotations"] = {"restarted": "true"}
+    await stage.patch("deployment/chat", {"spec": {"template": template}})
+    await leaving(stage)
+
+
+@cases.add
+async def its_successor_needs_long_to_be_ready() -> None:
+    async with staged("late-successor") as stage:
+        app = app_container(stage.image)
+        app["readinessProbe"]["initialDelaySeconds"] = _UNREADY_SECONDS
+        template = pod_template(app)
+        one_at_a_time = {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}}
+        await stage.apply(stream_proxy(), service(), deployment(template, 1, strategy=one_at_a_time))
+        [before] = await stage.ready(1)
+        async with calling(await stage.url()) as failed:
+            await restarted(stage, template)
+
+            async def replaced() -> bool:
+                return any(is_ready(pod) and pod["metadata"]["name"] != before for pod in await stage.pods())
+
+            await until(replaced, 120, "a successor that is Ready")
+            await asyncio.sleep(3)
+        assert failed == []
+
+
+@cases.add
+async def its_successor_is_on_another_node_and_traffic_stays_local() -> None:
+    async with staged("local-traffic") as stage:
+        template = pod_template(app_container(stage.image))
+        template["spec"]["nodeSelector"] = {NODE: _HERE}
+        local = service()
+        local["spec"]["externalTrafficPolicy"] = "Local"
+        await stage.apply(stream_proxy(), local, deployment(template, 1))
+        await stage.ready(1)
+        port = (await stage.get("service", "chat"))["spec"]["ports"][0]["nodePort"]
+        async with calling(f"http://{await address(_HERE)}:{port}") as failed:
+            template["spec"]["nodeSelector"] = {NODE: _ELSEWHERE}
+            await restarted(stage, template)
+            await asyncio.sleep(_UNREADY_SECONDS)
+        assert failed == []
+
+
+@cases.add
+async def its_app_does_not_end() -> None:
+    """It would keep its place, on one GPU a node, for all the grace of its streams: more than two minutes here."""
+    async with staged("deaf-app") as stage:
+        deaf = "import http.server, signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); http.server.test(port=8000)"
+        app = app_container(stage.image, command=["python", "-c", deaf], args=[])
+        app["readinessProbe"]["httpGet"]["path"] = "/"
+        await stage.apply(stream_proxy(), drain_policy(), service(), deployment(pod_template(app), 1))
+        [name] = await stage.ready(1)
+        async with stage.departures() as found:
+            await stage.kubectl("delete", "pod", name, "--wait=false")
+
+            async def gone() -> bool:
+                return name in found.gone
+
+            await until(gone, 70, "the pod's end")
+        [told] = {message for message in await stage.events("AppDoesNotEnd") if name in message}
+        assert told == f"{name} is drained, and its app does not end: it has its own grace of 5 s from now on"
+
+
+async def address(node: str) -> str:
+    """Where a node is reached from this machine."""
+    found = json.loads(await kube.run("kubectl", "--context", kube.CONTEXT, "get", "node", node, "--output=json"))
+    return next(each["address"] for each in found["status"]["addresses"] if each["type"] == "InternalIP")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def running(cluster: None) -> AsyncIterator[Mapping[str, asyncio.Task[None]]]:
+    async with cases.started() as found:
+        yield found
+
+
+@pytest.mark.parametrize("name", cases.names)
+async def test_the_last_pod_serves_until(running: Mapping[str, asyncio.Task[None]], name: str) -> None:
+    await running[name]
