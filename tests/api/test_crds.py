@@ -165,3 +165,7 @@ def test_the_chart_and_the_docs_are_current():
         [sys.executable, ROOT / "scripts/generate_crds.py", "--check"], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_short_names_are_those_that_people_type():
+    assert [made["spec"]["names"]["shortNames"] for made in definitions()] == [["sp", "sproxy"], ["dp", "dpol"]]

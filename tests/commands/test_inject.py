@@ -95,3 +95,27 @@ def test_what_is_wrong_is_named_with_its_document(manifest, capsys, documents, s
 def test_a_file_that_is_not_there_is_a_sentence(capsys):
     assert cli.main(["inject", "-f", "no-such.yaml"]) == 1
     assert capsys.readouterr().err == "lastcall: no-such.yaml: No such file or directory\n"
+
+
+@pytest.mark.parametrize(
+    ("of_workload", "of_proxy", "words", "code"),
+    [
+        pytest.param(None, None, [], 0, id="neither names one"),
+        pytest.param(None, None, ["-n", "llm"], 0, id="both are in the one that is said"),
+        pytest.param("llm", None, ["-n", "llm"], 0, id="the workload names it"),
+        pytest.param(None, "llm", ["-n", "llm"], 0, id="the proxy names it"),
+        pytest.param("llm", None, [], 0, id="the proxy goes with any"),
+        pytest.param("other", None, ["-n", "llm"], 1, id="the workload is elsewhere"),
+        pytest.param(None, "other", ["-n", "llm"], 1, id="the proxy is elsewhere"),
+        pytest.param("llm", "other", [], 1, id="two namespaces"),
+    ],
+)
+def test_what_names_no_namespace_is_in_the_one_that_is_said(manifest, of_workload, of_proxy, words, code):
+    def within(text, namespace):
+        document = yaml.safe_load(text)
+        if namespace:
+            document["metadata"]["namespace"] = namespace
+        return yaml.safe_dump(document)
+
+    path = manifest(within(PROXY, of_proxy), within(WORKLOAD, of_workload))
+    assert cli.main(["inject", "-f", path, *words]) == code

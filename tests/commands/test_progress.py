@@ -2,7 +2,7 @@
 
 import pytest
 
-from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings
+from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings, why_plain
 from lastcall_operator.commands.progress import Account, Pace, Patience, progress
 from lastcall_operator.commands.rows import PodRow
 
@@ -153,7 +153,7 @@ def proxy(*conditions, observed=1):
         pytest.param([("Accepted", "True"), ("Bypassed", "False")], [Mark.OK], id="all good"),
         pytest.param([("Accepted", "False")], [Mark.FAIL], id="bad when false"),
         pytest.param([("Bypassed", "True"), ("PortConflict", "True")], [Mark.FAIL, Mark.FAIL], id="bad when true"),
-        pytest.param([("ProgressDeadlineTooShort", "True")], [Mark.FAIL], id="a paced rollout will be called failed"),
+        pytest.param([("ProgressDeadlineTooShort", "True")], [Mark.WARN], id="a paced rollout will be called failed"),
         pytest.param([("KeyUnusable", "True")], [Mark.FAIL], id="no drain can be leased"),
         pytest.param([("Configured", "Unknown")], [Mark.OK], id="unknown is no verdict"),
     ],
@@ -171,10 +171,38 @@ def test_an_object_that_nobody_has_looked_at_is_told():
 def test_a_webhook_without_authority_fails_and_none_at_all_fails_with_what_is_lost():
     bare = {"metadata": {"name": "lastcall-injection"}, "webhooks": [{"name": "a.b", "clientConfig": {}}]}
     whole = {"metadata": {"name": "x"}, "webhooks": [{"name": "a.b", "clientConfig": {"caBundle": "YQ=="}}]}
-    assert [finding.mark for finding in webhook_findings([bare, whole], "hooks", "loss")] == [Mark.FAIL, Mark.OK]
-    (finding,) = webhook_findings([], "hooks", "labelled pods cannot be created")
+    found = webhook_findings([bare, whole], "hooks", "absent", "loss")
+    assert [finding.mark for finding in found] == [Mark.FAIL, Mark.OK]
+    assert "no caBundle yet in a.b: loss" in found[0].text
+    (finding,) = webhook_findings([], "hooks", "labelled pods start without a sidecar", "loss")
     assert finding.mark is Mark.FAIL
-    assert "labelled pods cannot be created" in finding.text
+    assert finding.text == "none of Lastcall's is there: labelled pods start without a sidecar"
+
+
+def injecting(*expressions):
+    hook = {"name": "a", "namespaceSelector": {"matchExpressions": list(expressions)}}
+    return [{"metadata": {"name": "lastcall-injection"}, "webhooks": [hook]}]
+
+
+def only(operator, *values, key="kubernetes.io/metadata.name"):
+    return {"key": key, "operator": operator, "values": list(values)}
+
+
+@pytest.mark.parametrize(
+    ("configurations", "words"),
+    [
+        pytest.param([], "no webhook of Lastcall's injects", id="no webhook"),
+        pytest.param(injecting(only("NotIn", "kube-system", "llm")), "not asked about the namespace llm", id="its own"),
+        pytest.param(injecting(only("In", "team-a")), "not asked about the namespace llm", id="others only"),
+        pytest.param(injecting(only("NotIn", "kube-system")), "restart its workload", id="asked"),
+        pytest.param(injecting(only("In", "llm")), "restart its workload", id="named"),
+        pytest.param(injecting(only("In", "x", key="team")), "restart its workload", id="another label"),
+        pytest.param(None, "restart its workload", id="may not be read"),
+    ],
+)
+def test_a_pod_without_its_sidecar_is_told_why(configurations, words):
+    pod = {"metadata": {"name": "chat-1", "namespace": "llm"}}
+    assert words in why_plain(pod, configurations)
 
 
 def test_a_grace_beyond_the_autoscaler_s_is_warned_of_once():

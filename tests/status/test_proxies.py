@@ -43,7 +43,16 @@ SECRET = (pod(ready=False, waiting=(Waiting("app", "CreateContainerConfigError",
         pytest.param(proxy_view(*ONE), "Ready", True, "Ready", "1 pod", id="ready"),
         pytest.param(proxy_view(pod(ready=False)), "Ready", False, "PodsNotReady", "chat-0", id="not-ready"),
         pytest.param(proxy_view(), "Ready", False, "NoPods", "no pod", id="nobody"),
-        pytest.param(proxy_view(plain=("a",)), "Ready", False, "NoPods", "restart", id="plain"),
+        pytest.param(proxy_view(plain=("a",)), "Ready", False, "NoPods", "1 pod without: made before", id="plain"),
+        pytest.param(
+            proxy_view(plain=("a",), uninjected="nothing is injected here"),
+            "Ready", False, "NoPods", "1 pod without: nothing is injected here", id="never-injected",
+        ),
+        pytest.param(proxy_view(*ONE, plain=("a",)), "Ready", True, "Ready", "1 pod without", id="ready-and-plain"),
+        pytest.param(
+            proxy_view(pod(notes=(Note("Bypassed", "hostPort"),))),
+            "Ready", False, "Bypassed", "hostPort", id="ready-but-bypassed",
+        ),
         pytest.param(proxy_view(*PULL), "Ready", False, "ImagePullFailed", "no such tag", id="image"),
         pytest.param(proxy_view(*SECRET), "Ready", False, "SecretNotFound", '"x"', id="secret"),
         pytest.param(

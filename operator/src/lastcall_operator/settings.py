@@ -68,7 +68,7 @@ class Settings:
     @property
     def injection(self) -> InjectionDefaults:
         """What the installation says of every injection."""
-        return InjectionDefaults(self.sidecar_image, self.sidecar_pull_policy, self.allowed_images)
+        return InjectionDefaults(self.sidecar_image, self.sidecar_pull_policy, self.allowed_images, self.own_namespace)
 
     @property
     def webhook_service(self) -> str:

@@ -167,7 +167,8 @@ def definitions() -> list[dict[str, Any]]:
     """Both CustomResourceDefinitions, without the chart's own labels."""
     return [
         _definition(
-            "StreamProxy", names.STREAM_PROXIES, "sproxy", StreamProxySpec, _STREAM_PROXY_RULES, _STREAM_PROXY_STATUS,
+            "StreamProxy", names.STREAM_PROXIES, ("sp", "sproxy"), StreamProxySpec,
+            _STREAM_PROXY_RULES, _STREAM_PROXY_STATUS,
             "How the sidecars of some pods are made and configured.",
             [
                 _column("Mode", "string", ".spec.mode"),
@@ -180,7 +181,8 @@ def definitions() -> list[dict[str, Any]]:
             ],
         ),
         _definition(
-            "DrainPolicy", names.DRAIN_POLICIES, "dpol", DrainPolicySpec, _DRAIN_POLICY_RULES, _DRAIN_POLICY_STATUS,
+            "DrainPolicy", names.DRAIN_POLICIES, ("dp", "dpol"), DrainPolicySpec,
+            _DRAIN_POLICY_RULES, _DRAIN_POLICY_STATUS,
             "How a workload may lose pods.",
             [
                 _column("Kind", "string", ".spec.targetRef.kind"),
@@ -208,7 +210,7 @@ def _column(name: str, kind: str, path: str, *, wide: bool = False) -> Schema:
 def _definition(
     kind: str,
     plural: str,
-    short: str,
+    short: tuple[str, ...],
     spec: type[msgspec.Struct],
     rules: tuple[tuple[str, str], ...],
     status: Schema,
@@ -226,7 +228,7 @@ def _definition(
             "scope": "Namespaced",
             "names": {
                 "kind": kind, "listKind": f"{kind}List", "plural": plural, "singular": kind.lower(),
-                "shortNames": [short], "categories": ["lastcall"],
+                "shortNames": list(short), "categories": ["lastcall"],
             },
             "versions": [
                 {

@@ -28,7 +28,12 @@ AUTOSCALER_GRACE_SECONDS = 600
 _BAD_WHEN_TRUE = frozenset(
     {"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled", "ProgressDeadlineTooShort", "KeyUnusable"}
 )
+#: Of these, those that name a risk: nothing is broken.
+_WARNINGS = frozenset({"ProgressDeadlineTooShort"})
 _BAD_WHEN_FALSE = frozenset({"Accepted", "Configured", "Ready"})
+
+
+_UNORDERED = "removals are neither ordered nor held"
 
 
 class Mark(StrEnum):
@@ -84,9 +89,9 @@ async def _definitions(api: Api) -> list[Finding]:
 
 async def _webhooks(api: Api) -> list[Finding]:
     found = []
-    for resource, suffix, loss in (
-        (MUTATING_WEBHOOKS, "-injection", "labelled pods cannot be created"),
-        (VALIDATING_WEBHOOKS, "-removals", "removals are neither ordered nor held"),
+    for resource, suffix, absent, loss in (
+        (MUTATING_WEBHOOKS, "-injection", "labelled pods start without a sidecar", "labelled pods cannot be created"),
+        (VALIDATING_WEBHOOKS, "-removals", _UNORDERED, _UNORDERED),
     ):
         try:
             configurations = [
@@ -95,14 +100,17 @@ async def _webhooks(api: Api) -> list[Finding]:
         except ForbiddenError:
             found.append(Finding(Mark.WARN, resource.plural, "you may not read them; not checked"))
             continue
-        found += webhook_findings(configurations, resource.plural, loss)
+        found += webhook_findings(configurations, resource.plural, absent, loss)
     return found
 
 
-def webhook_findings(configurations: Sequence[Object], plural: str, loss: str) -> list[Finding]:
-    """What there is to say of webhook configurations. Pure."""
+def webhook_findings(configurations: Sequence[Object], plural: str, absent: str, loss: str) -> list[Finding]:
+    """What there is to say of webhook configurations. Pure.
+
+    `absent`: what it means that there is none; `loss`: that one cannot be called.
+    """
     if not configurations:
-        return [Finding(Mark.FAIL, plural, f"none of Lastcall's is there: {loss}")]
+        return [Finding(Mark.FAIL, plural, f"none of Lastcall's is there: {absent}")]
     found = []
     for item in configurations:
         name = f"{plural}/{item['metadata']['name']}"
@@ -158,7 +166,8 @@ def condition_findings(item: Object, kind: str) -> Iterator[Finding]:
         or (condition["type"] in _BAD_WHEN_FALSE and condition["status"] == "False")
     ]
     for condition in bad:
-        yield Finding(Mark.FAIL, subject, f"{condition['type']}={condition['status']}: {condition['message']}")
+        mark = Mark.WARN if condition["type"] in _WARNINGS else Mark.FAIL
+        yield Finding(mark, subject, f"{condition['type']}={condition['status']}: {condition['message']}")
     if not bad:
         yield Finding(Mark.OK, subject, "all conditions are good")
 
@@ -167,9 +176,12 @@ async def _pods(api: Api, namespace: str | None) -> list[Finding]:
     pods = await api.list(PODS, namespace, labels=f"{names.SIDECAR_LABEL}={names.TRUE}")
     found = grace_findings(pods)
     lonely = await api.list(PODS, namespace, labels=f"{names.INJECT_LABEL}={names.TRUE},!{names.SIDECAR_LABEL}")
+    injecting = await _injecting(api)
     found += [
         Finding(
-            Mark.FAIL, _name(pod), f"asks for a sidecar by {names.INJECT_LABEL} and has none: made without the webhook"
+            Mark.FAIL,
+            _name(pod),
+            f"asks for a sidecar by {names.INJECT_LABEL} and has none: {why_plain(pod, injecting)}",
         )
         for pod in lonely
     ]
@@ -179,6 +191,38 @@ async def _pods(api: Api, namespace: str | None) -> list[Finding]:
         for row in silent
     ]
     return found
+
+
+async def _injecting(api: Api) -> list[Object] | None:
+    """The webhook configurations that inject; None: the user may not read them."""
+    try:
+        return [item for item in await api.list(MUTATING_WEBHOOKS) if _ours(item)]
+    except ForbiddenError:
+        return None
+
+
+def why_plain(pod: Object, injecting: Sequence[Object] | None) -> str:
+    """Why a labelled pod has no sidecar. Pure."""
+    namespace = pod["metadata"]["namespace"]
+    if injecting is not None and not injecting:
+        return "no webhook of Lastcall's injects"
+    hooks = [hook for item in injecting or () for hook in item["webhooks"]]
+    if hooks and not any(_asked_about(namespace, hook) for hook in hooks):
+        return (
+            f"the webhook is not asked about the namespace {namespace} (kube-system, the namespace of Lastcall itself, "
+            "and whatever is not in operator.namespaces)"
+        )
+    return "made before its StreamProxy, or while no webhook was there; restart its workload to inject"
+
+
+def _asked_about(namespace: str, hook: Object) -> bool:
+    """Whether a webhook's namespaceSelector lets a namespace through, by its name; other labels are not looked at."""
+    for each in (hook.get("namespaceSelector") or {}).get("matchExpressions") or ():
+        if each["key"] == "kubernetes.io/metadata.name":
+            among = namespace in (each.get("values") or ())
+            if among is (each["operator"] == "NotIn"):
+                return False
+    return True
 
 
 def grace_findings(pods: Sequence[Object]) -> list[Finding]:

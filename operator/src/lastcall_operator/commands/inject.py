@@ -35,7 +35,7 @@ async def inject(arguments: argparse.Namespace) -> int:
         async with await connect(place) as api:
             proxies += _proxies("the cluster", await api.list(STREAM_PROXIES, place.namespace), kind=None)
     defaults = InjectionDefaults(image=arguments.sidecar_image or Settings().sidecar_image)
-    made = inject_documents(documents, proxies, defaults)
+    made = inject_documents(documents, proxies, defaults, arguments.namespace)
     if arguments.output == "json":
         print(as_json({"apiVersion": "v1", "kind": "List", "items": list(made.documents)}))
     else:

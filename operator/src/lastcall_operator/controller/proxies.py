@@ -14,7 +14,7 @@ from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import STREAM_PROXIES
 from lastcall_operator.configuration.render import render
 from lastcall_operator.errors import ApiUnavailableError, ForbiddenError, InvalidError, LastcallError, NotOursError
-from lastcall_operator.injection import InjectionDefaults, Refusal, choose_proxy, refusals
+from lastcall_operator.injection import InjectionDefaults, Refusal, choose_proxy, never_injected, refusals
 from lastcall_operator.status.networks import likely
 from lastcall_operator.status.policies import unreachable
 from lastcall_operator.status.proxies import ProxyView, broken, conditions, counts, rejections, settled
@@ -85,6 +85,7 @@ class Proxies:
             readings=readings,
             hash=memory.hash,
             plain=await self._plain(proxy, memory),
+            uninjected=never_injected(key[0], self._defaults),
             mistake=mistake,
             unsigned=unsigned,
             older=None if proxy is None else self._older(proxy, readable),

@@ -3,7 +3,7 @@
 from .choose import choose_proxy, require_proxy
 from .documents import InjectedDocuments, inject_documents
 from .errors import InjectionError, Note
-from .inject import Injected, InjectionDefaults, inject, wants_injection
+from .inject import Injected, InjectionDefaults, inject, never_injected, wants_injection
 from .original import undo
 from .patch import json_patch
 from .trial import Refusal, Template, refusals, template_of
@@ -20,6 +20,7 @@ __all__ = [
     "inject",
     "inject_documents",
     "json_patch",
+    "never_injected",
     "refusals",
     "require_proxy",
     "template_of",

@@ -38,11 +38,14 @@ class InjectedDocuments:
 
 
 def inject_documents(
-    documents: Iterable[Any], proxies: Sequence[StreamProxy], defaults: InjectionDefaults
+    documents: Iterable[Any],
+    proxies: Sequence[StreamProxy],
+    defaults: InjectionDefaults,
+    namespace: str | None = None,
 ) -> InjectedDocuments:
     """Parsed YAML documents with sidecars; everything else is passed through as it is.
 
-    A document without a namespace takes the StreamProxies of any.
+    What names no namespace, a document or a StreamProxy, is in `namespace`; without that it goes with any.
 
     Errors: InjectionError, which begins with the document's `Kind/name`.
     """
@@ -51,7 +54,7 @@ def inject_documents(
     count = 0
     for document in documents:
         if isinstance(document, dict) and str(document.get("kind", "")).endswith("List"):
-            inner = inject_documents(document.get("items") or [], proxies, defaults)
+            inner = inject_documents(document.get("items") or [], proxies, defaults, namespace)
             made.append({**document, "items": list(inner.documents)} if inner.injected else document)
             notes += inner.notes
             count += inner.injected
@@ -63,7 +66,8 @@ def inject_documents(
             continue
         metadata = document.get("metadata") or {}
         name = f"{document['kind']}/{metadata.get('name') or metadata.get('generateName') or ''}"
-        near = [it for it in proxies if metadata.get("namespace") in {None, it.namespace}]
+        here = metadata.get("namespace") or namespace
+        near = [it for it in proxies if not here or (it.namespace or namespace or here) == here]
         try:
             injected = inject(pod, require_proxy(pod["metadata"]["labels"], near), defaults)
         except InjectionError as error:

@@ -45,6 +45,8 @@ class InjectionDefaults:
     image: str
     pull_policy: str = "IfNotPresent"
     allowed_images: tuple[str, ...] = ()
+    #: the release's own namespace; empty: not known
+    own_namespace: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,18 @@ def inject(pod: Object, proxy: StreamProxy, defaults: InjectionDefaults) -> Inje
     _mark(pod, plain, proxy, admin_port, original, notes)
     _keep_others(before, plain, pod, proxy)
     return Injected(pod, tuple(notes))
+
+
+def never_injected(namespace: str, defaults: InjectionDefaults) -> str | None:
+    """Why the webhook is not asked about pods of a namespace; None where it is.
+
+    A webhook that waits for pods of its own would never start.
+    """
+    if namespace == "kube-system":
+        return "in kube-system nothing is injected"
+    if namespace == defaults.own_namespace:
+        return f"in {namespace}, the namespace of Lastcall itself, nothing is injected: install it into one of its own"
+    return None
 
 
 def _require_possible(spec: Object, proxy: StreamProxy) -> None:

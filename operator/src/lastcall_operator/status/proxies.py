@@ -30,6 +30,8 @@ class ProxyView:
     hash: str | None
     #: pods that it selects and that have no sidecar
     plain: tuple[str, ...] = ()
+    #: why no pod of the namespace ever gets one
+    uninjected: str | None = None
     #: why spec is not in force
     mistake: str | None = None
     #: an older StreamProxy that selects the same pods
@@ -176,9 +178,18 @@ def _ready(view: ProxyView, accepted: Told, configured: Told) -> Told:
     if waiting:
         return Told("Ready", False, "PodsNotReady", f"not Ready: {named(waiting)}")
     if not live:
-        plain = f"; {counted(len(view.plain), 'pod')} without: restart to inject" if view.plain else ""
-        return Told("Ready", False, "NoPods", f"no pod has a sidecar of it yet{plain}")
-    return Told("Ready", True, "Ready", f"{counted(len(live), 'pod')} behind their sidecars")
+        return Told("Ready", False, "NoPods", f"no pod has a sidecar of it yet{_without(view)}")
+    if (around := _bypassed(view)).status:
+        return Told("Ready", False, around.reason, around.message)
+    return Told("Ready", True, "Ready", f"{counted(len(live), 'pod')} behind their sidecars{_without(view)}")
+
+
+def _without(view: ProxyView) -> str:
+    """The pods that lack their sidecar, and why."""
+    if not view.plain:
+        return ""
+    why = view.uninjected or "made before this StreamProxy, or while no webhook was there; restart them to inject"
+    return f"; {counted(len(view.plain), 'pod')} without: {why}"
 
 
 def _noted(view: ProxyView, kind: str, reason: Reason, otherwise: str) -> Told:
