@@ -24,7 +24,8 @@ from .wire.body import BodyError, RequestBody, scan
 from .wire.messages_on_chat import tokens
 from .wire.protocol import ErrorKind
 from .wire.splice import splice
-from .wire.translation import Asked, Options, Translation
+from .wire.translate import Rewriting
+from .wire.translation import Asked, Options
 
 #: Up to here a body is scanned where it is: it takes about a millisecond for each MiB.
 SCAN_HERE_BYTES = 4 * 1024 * 1024
@@ -154,8 +155,9 @@ class Bodies:
         content = body.content
         if content is None:
             return None
-        if way.translation is not None:
-            return await self._translate(exchange, way, way.translation, body)
+        if way.rewriting is not None:
+            asked = await self._rewrite(exchange, way, way.rewriting, body)
+            return asked if way.translation is not None else None
         edits = content.edits(model=way.model, stream=True if way.demoted else None)
         if edits:
             body.replace(exchange, splice(body.chunks, edits))
@@ -175,7 +177,7 @@ class Bodies:
         except BodyError as error:
             raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
 
-    async def _translate(self, exchange: Exchange, way: Way, translation: Translation, body: Body) -> Asked:
+    async def _rewrite(self, exchange: Exchange, way: Way, rewriting: Rewriting, body: Body) -> Asked:
         options = Options(
             model=way.model or "",
             default_max_tokens=exchange.settings.upstream.default_max_tokens,
@@ -183,7 +185,7 @@ class Bodies:
         )
         try:
             if exchange.body_bytes <= TRANSLATE_HERE_BYTES:
-                made = translation.request(b"".join(body.chunks), options)
+                made = rewriting.request(b"".join(body.chunks), options)
                 asked, chunks = made.asked, [made.body]
             else:
                 pair = exchange.route.protocol.name, way.destination.protocol

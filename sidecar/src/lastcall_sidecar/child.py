@@ -20,10 +20,10 @@ def _scan(body: bytes, _: Mapping[str, Any]) -> Told:
 
 
 def _translate(body: bytes, job: Mapping[str, Any]) -> Told:
-    from lastcall_sidecar.wire.translate import TRANSLATIONS  # noqa: PLC0415 - a scan does not need it
+    from lastcall_sidecar.wire.translate import REWRITINGS  # noqa: PLC0415 - a scan does not need it
     from lastcall_sidecar.wire.translation import Options  # noqa: PLC0415
 
-    made = TRANSLATIONS[tuple(job["pair"])].request(body, Options(**job["options"]))
+    made = REWRITINGS[tuple(job["pair"])].request(body, Options(**job["options"]))
     return dataclasses.asdict(made.asked), made.body
 
 

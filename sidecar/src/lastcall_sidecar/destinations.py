@@ -14,7 +14,7 @@ from .settings import Provider, Secrets, Settings
 from .wire.body import RequestBody
 from .wire.model_names import fits, rename
 from .wire.protocol import ErrorKind, Route
-from .wire.translate import TRANSLATIONS
+from .wire.translate import REWRITINGS, TRANSLATIONS, Rewriting
 from .wire.translation import Translation
 
 #: The vendor of a route that only one vendor has, and that is not translated.
@@ -58,6 +58,8 @@ class Way:
     translation: Translation | None = None
     #: The upstream is asked for a stream, and the client gets one answer.
     demoted: bool = False
+    #: How the request is made another one: translated, or mended for a vendor whose protocol it speaks already.
+    rewriting: Rewriting | None = None
 
 
 def destinations(settings: Settings, secrets: Secrets) -> tuple[Destination, ...]:
@@ -94,11 +96,13 @@ def choose(settings: Settings, every: tuple[Destination, ...], route: Route, con
         and not content.stream
         and destination.provider is Provider.ANTHROPIC
     )
-    translation = TRANSLATIONS.get((route.protocol.name, destination.protocol))
+    pair = route.protocol.name, destination.protocol
+    translation = TRANSLATIONS.get(pair)
     if translation is not None and not asked:
         # Some upstreams would answer all the same, each with a model of its choice.
         raise Refusal(400, ErrorKind.INVALID_REQUEST, "model: required")
-    return Way(destination, asked, translation, demoted)
+    rewriting = REWRITINGS.get(pair) if content.may_need_mending else translation
+    return Way(destination, asked, translation, demoted, rewriting)
 
 
 def by_model(every: tuple[Destination, ...], model: str) -> Destination:

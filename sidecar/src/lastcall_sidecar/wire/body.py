@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from lastcall_sidecar.wire.foreign import may_need_mending
 from lastcall_sidecar.wire.splice import Edit, Span, first_field, spans
 
 #: No API has a tenth of these; a body that does costs memory for each.
@@ -51,6 +52,8 @@ class RequestBody:
     stream_span: Span | None
     #: Where a field may be inserted, with a comma behind it: `messages` is always there to follow.
     insert_at: int
+    #: It may say what Anthropic's API refuses, because other vendors' models had a part in the conversation.
+    may_need_mending: bool = False
 
     def edits(self, *, model: str | None = None, stream: bool | None = None) -> list[Edit]:
         """Return what must change in the body so that it says this; None is whatever it says now."""
@@ -101,6 +104,7 @@ def scan(body: bytes) -> RequestBody:
         model_span=places.get("model"),
         stream_span=places.get("stream"),
         insert_at=first_field(body),
+        may_need_mending=may_need_mending(body),
     )
 
 
