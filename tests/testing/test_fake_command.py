@@ -27,6 +27,7 @@ class Command(Program):
         pytest.param([], b"x-api-key", id="Anthropic, by default"),
         pytest.param(["--api", "openai"], b"Bearer auth", id="OpenAI"),
         pytest.param(["--api", "vllm"], b'"Unauthorized"', id="vLLM"),
+        pytest.param(["--api", "deepseek"], b"Bearer auth", id="DeepSeek"),
     ],
 )
 def test_the_command_plays_an_api(arguments, words):

@@ -33,7 +33,7 @@ DIRECTIVES = [
 
 def chatted(directive="", *, vllm=False, **fields):
     asked = {"model": "fake-a", "messages": [{"role": "user", "content": "Hi"}], "tools": [WEATHER_TOOL], **fields}
-    return chat.write(chat_plan(asked, parse(directive), vllm=vllm))
+    return chat.write(chat_plan(asked, parse(directive), "vLLM" if vllm else "OpenAI"))
 
 
 def responded(directive="", **fields):

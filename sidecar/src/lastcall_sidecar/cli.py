@@ -51,7 +51,8 @@ def _parser() -> argparse.ArgumentParser:
 
     fake = commands.add_parser("fake-llm", help="serve a fake LLM API, for demos and tests")
     fake.add_argument("--listen", default="127.0.0.1:9000", metavar="HOST:PORT")
-    fake.add_argument("--api", choices=["anthropic", "openai", "vllm"], default="anthropic", help="whose API it plays")
+    apis = ["anthropic", "openai", "vllm", "deepseek", "kimi", "gemini", "openrouter"]
+    fake.add_argument("--api", choices=apis, default="anthropic", help="whose API it plays")
     fake.set_defaults(command=_fake_llm)
     return parser
 

@@ -1,12 +1,15 @@
 """A fake LLM API: strict, deterministic, cheap, and badly behaved only where it is asked to be.
 
 `lastcall-sidecar fake-llm --listen 127.0.0.1:9000`, `lastcall demo`, the tests and the kind cluster run it as an
-upstream. It knows nothing of the proxy. It plays one of three (`--api`, `Options.api`):
+upstream. It knows nothing of the proxy. It plays one of them (`--api`, `Options.api`):
 
     Anthropic  `POST /v1/messages`, `POST /v1/messages/count_tokens`, `/v1/messages/batches…`, `GET /v1/models[/{id}]`
     OpenAI     `POST /v1/chat/completions`, `POST /v1/responses`, `POST /v1/embeddings`, `GET /v1/models[/{id}]`
     vLLM       as OpenAI, but lenient with unknown fields, with the shapes of vLLM's own answers and errors, and with
                `POST /tokenize`
+    DeepSeek, Kimi, Gemini, OpenRouter
+               as OpenAI, but lenient with unknown fields of a request; state of a turn with calls must come back with it
+               (`openai.vendors`)
 
 and has besides: `POST /v1/fake/echo` (sends the body back as it comes), `GET /healthz`, `GET /__stats` (counts, see
 `tally`), `GET /__requests` (the last 256 requests: method, target, headers as they came, size and SHA-256 of the body;
@@ -73,7 +76,15 @@ from lastcall_sidecar.testing.serving import Api, FakeAPI, Options
 __all__ = ["APIS", "Options", "Ready", "run", "serve"]
 
 #: By the names that the command line has for them.
-APIS: Mapping[str, Api] = {"anthropic": "Anthropic", "openai": "OpenAI", "vllm": "vLLM"}
+APIS: Mapping[str, Api] = {
+    "anthropic": "Anthropic",
+    "openai": "OpenAI",
+    "vllm": "vLLM",
+    "deepseek": "DeepSeek",
+    "kimi": "Kimi",
+    "gemini": "Gemini",
+    "openrouter": "OpenRouter",
+}
 
 _BACKLOG = 4096
 

@@ -29,7 +29,7 @@ _CACHED_SCRIPTS = 256
 _API_PATHS = ("/v1/", "/tokenize")
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Api = Literal["Anthropic", "OpenAI", "vLLM"]
+Api = Literal["Anthropic", "OpenAI", "vLLM", "DeepSeek", "Kimi", "Gemini", "OpenRouter"]
 REQUEST_ID = web.RequestKey("request_id", str)
 
 

@@ -3,6 +3,7 @@
 What all fakes do is in `serving`.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from lastcall_sidecar.testing.openai import catalog, chat, errors, responses
 from lastcall_sidecar.testing.openai.chat_request import chat_request
 from lastcall_sidecar.testing.openai.planning import chat_plan, last_user_text, responses_plan
 from lastcall_sidecar.testing.openai.responses_request import responses_request
+from lastcall_sidecar.testing.openai.vendors import VENDORS, vendor_request
 from lastcall_sidecar.testing.openai.vllm_request import vllm_request, vllm_responses_request
 from lastcall_sidecar.testing.serving import REQUEST_ID, FakeAPI, Options, key_of
 from lastcall_sidecar.testing.validate import load
@@ -35,7 +37,12 @@ class FakeOpenAI(FakeAPI):
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
+        self._api = options.api
         self._vllm = options.api == "vLLM"
+        self._check: Callable[[dict[str, Any]], None] = vllm_request if self._vllm else chat_request
+        for vendor in VENDORS:
+            if vendor == options.api:
+                self._check = functools.partial(vendor_request, vendor)
 
     def _routes(self) -> Iterable[web.RouteDef]:
         routes = [
@@ -71,7 +78,9 @@ class FakeOpenAI(FakeAPI):
         }
 
     def _error_body(self, request: web.Request, error: FakeError) -> bytes:  # noqa: ARG002 - the interface's
-        return json.dumps(errors.told_by_vllm(error) if self._vllm else errors.told(error)).encode()
+        told = errors.told_by_vllm(error) if self._vllm else errors.told(error)
+        # Gemini tells its errors in a list (0xsline/OpenChatCut#6)
+        return json.dumps([told] if self._api == "Gemini" else told).encode()
 
     def _asked_for(self, directive: Directive) -> FakeError:
         return errors.asked_for(directive.error or 500, directive.retry_after_seconds)
@@ -85,11 +94,9 @@ class FakeOpenAI(FakeAPI):
         if directive.discard:
             digest = await self._discarded(request)
             asked: dict[str, Any] = {"model": "fake-llm-1", "messages": [{"role": "user", "content": digest}]}
-            return await self._play(
-                request, directive, lambda: chat_plan(asked, directive, vllm=self._vllm), chat.write
-            )
-        asked, directive = await self._read(request, vllm_request if self._vllm else chat_request)
-        return await self._play(request, directive, lambda: chat_plan(asked, directive, vllm=self._vllm), chat.write)
+            return await self._play(request, directive, lambda: chat_plan(asked, directive, self._api), chat.write)
+        asked, directive = await self._read(request, self._check)
+        return await self._play(request, directive, lambda: chat_plan(asked, directive, self._api), chat.write)
 
     async def _responses(self, request: web.Request) -> web.StreamResponse:
         asked, directive = await self._read(request, vllm_responses_request if self._vllm else responses_request)

@@ -10,7 +10,7 @@ from typing import Any
 
 from lastcall_sidecar.testing.composing import Part, PartKind, Plan, compact, compose
 from lastcall_sidecar.testing.framing import Script, event, noisy, seal
-from lastcall_sidecar.testing.openai import errors
+from lastcall_sidecar.testing.openai import errors, vendors
 from lastcall_sidecar.testing.openai.planning import ChatPlan
 
 #: All that is dated is from here (2026-01-01, in Unix seconds).
@@ -120,6 +120,10 @@ def _choice(chat: ChatPlan, plan: Plan) -> _Choice:
             message["tool_calls"] = calls
     if not plan.text and not calls:
         message["content"] = ""
+    if chat.vendor and calls:
+        first = calls[0]["id"]
+        message |= vendors.of_message(chat.vendor, first)
+        deltas = [*vendors.deltas(chat.vendor, first), *deltas]
     return _Choice(message, deltas)
 
 
@@ -128,7 +132,10 @@ def _call(chat: ChatPlan, plan: Plan, part: Part, calls: list[dict[str, Any]]) -
     index = len(calls)
     name = part.call.name if part.call else ""
     identity = ("chatcmpl-tool-" if chat.vllm else "call_fake") + f"{plan.seed:020d}" + (f"_{index}" if index else "")
-    call = {"id": identity, "type": "function", "function": {"name": name, "arguments": part.text}}
+    call: dict[str, Any] = {"id": identity, "type": "function", "function": {"name": name, "arguments": part.text}}
+    if chat.vendor:
+        call["id"] = vendors.VENDORS[chat.vendor].call_id(name, chat.calls_before + index)
+        call |= vendors.of_call(chat.vendor, call["id"]) if not index else {}
     calls.append(call)
     if chat.vllm:
         yield {"tool_calls": [{"index": index, **call}]}

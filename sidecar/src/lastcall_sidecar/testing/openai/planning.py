@@ -8,7 +8,9 @@ from typing import Any
 from lastcall_sidecar.testing.composing import Plan, ToolCall
 from lastcall_sidecar.testing.directives import Directive
 from lastcall_sidecar.testing.examples import example
+from lastcall_sidecar.testing.openai.vendors import VENDORS, VendorApi
 from lastcall_sidecar.testing.planning import input_tokens, seed_of, shape, tool_calls
+from lastcall_sidecar.testing.serving import Api
 
 #: What of a Responses request its response repeats, and what it says without it.
 _ECHOED: Mapping[str, Any] = {
@@ -35,6 +37,9 @@ class ChatPlan:
 
     plan: Plan
     vllm: bool = False
+    vendor: VendorApi | None = None
+    #: Calls that the conversation has before these.
+    calls_before: int = 0
     choices: int = 1
     include_usage: bool = False
     #: The text is the model's refusal.
@@ -58,7 +63,7 @@ def last_user_text(request: Mapping[str, Any]) -> str:
     return "\n".join(part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str))
 
 
-def chat_plan(request: Mapping[str, Any], directive: Directive, *, vllm: bool) -> ChatPlan:
+def chat_plan(request: Mapping[str, Any], directive: Directive, api: Api) -> ChatPlan:
     """Decide what the answer to a valid Chat Completions request is."""
     asked = {name: value for name, value in request.items() if value is not None}
     choice = asked.get("tool_choice")
@@ -72,7 +77,9 @@ def chat_plan(request: Mapping[str, Any], directive: Directive, *, vllm: bool) -
     schema = form.get("json_schema", {}).get("schema")
     return ChatPlan(
         plan=replace(made, fixed_text=_structured(form.get("type"), schema)),
-        vllm=vllm,
+        vllm=api == "vLLM",
+        vendor=next((vendor for vendor in VENDORS if vendor == api), None),
+        calls_before=sum(len(message.get("tool_calls") or ()) for message in asked["messages"]),
         choices=asked.get("n", 1),
         include_usage=bool(asked.get("stream_options", {}).get("include_usage")),
         refusal=directive.stop == "refusal",
