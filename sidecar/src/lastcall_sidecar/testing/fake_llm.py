@@ -8,7 +8,7 @@ upstream. It knows nothing of the proxy. It plays one of them (`--api`, `Options
     vLLM       as OpenAI, but lenient with unknown fields, with the shapes of vLLM's own answers and errors, and with
                `POST /tokenize`
     DeepSeek, Kimi, Gemini, OpenRouter
-               as OpenAI, but lenient with unknown fields of a request; state of a turn with calls must come back with it
+               as OpenAI, but lenient with fields of a request; state of a turn with calls must come back with it
                (`openai.vendors`)
 
 and has besides: `POST /v1/fake/echo` (sends the body back as it comes), `GET /healthz`, `GET /__stats` (counts, see

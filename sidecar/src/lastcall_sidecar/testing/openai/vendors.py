@@ -1,4 +1,4 @@
-"""Vendors of OpenAI's API that want state of a turn with calls back: what they tell, and what they refuse without. Pure.
+"""Vendors of OpenAI's API that want state of a turn with calls back: what they tell, what they refuse. Pure.
 
 What they tell follows from the id of the turn's first call, so that it can be told whether the same came back:
 
