@@ -41,7 +41,7 @@ async def translate_apart(
     Errors: BodyError, as `Translation.request`; those of `_run`.
     """
     told, made = await _run({"do": "translate", "pair": pair, "options": asdict(options)}, chunks)
-    return Asked(**told), made
+    return msgspec.convert(told, Asked), made
 
 
 async def count_apart(model: str, chunks: Sequence[bytes]) -> tuple[int, bytes]:

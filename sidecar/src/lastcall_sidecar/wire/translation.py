@@ -69,6 +69,8 @@ class Asked:
     #: When the request came, in seconds since 1970, for answers that tell it. Nothing here has a clock: whoever asks
     #: for the translation fills it in.
     created: int = 0
+    #: Stop sequences that the upstream was not told: the answer's text ends before the first of them that is complete.
+    stop_sequences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

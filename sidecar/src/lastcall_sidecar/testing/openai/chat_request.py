@@ -210,6 +210,8 @@ def _of_model(request: Mapping[str, Any]) -> None:
     model = request["model"]
     if "reasoning_effort" in request and not checks.may_reason(model):
         raise FakeError(400, "Unrecognized request argument supplied: reasoning_effort")
+    if request.get("tools"):
+        _beside_tools(request, model)
     if not checks.reasons(model):
         return
     if "max_tokens" in request:
@@ -228,3 +230,18 @@ def _of_model(request: Mapping[str, Any]) -> None:
     for name in ("stop", "logprobs", "logit_bias"):
         if request.get(name):
             raise unsupported(name)
+
+
+def _beside_tools(request: Mapping[str, Any], model: str) -> None:
+    """Refuse what a model takes alone, but not beside tools."""
+    efforts = checks.effort_beside_tools(model)
+    if efforts is not None and request.get("reasoning_effort") not in efforts:
+        way_out = "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+        raise FakeError(
+            400,
+            f"Function tools with reasoning_effort are not supported for {model} in /v1/chat/completions. "
+            f"{way_out if 'none' in efforts else 'Please use /v1/responses instead.'}",
+            param="reasoning_effort",
+        )
+    if "parallel_tool_calls" in request and not checks.takes_parallel(model):
+        raise unsupported("parallel_tool_calls")

@@ -21,6 +21,12 @@ _ARTICLES: Mapping[type, str] = {str: "a string", list: "an array", dict: "an ob
 #: Names of models that are served, and of those among them that reason.
 _MODEL = re.compile(r"(gpt-[3-9]|o\d|chatgpt-|codex-|text-embedding-|fake-)[\w.-]*")
 _REASONING = re.compile(r"(o\d|gpt-[5-9])(?!.*-chat)|codex-")
+#: A tool beside any `reasoning_effort` is refused by these (openai/openai-openapi#541, charmbracelet/crush#2913) …
+_NO_EFFORT_BESIDE_TOOLS = re.compile(r"gpt-5\.[45](?!\d)(?!.*-chat)")
+#: … and beside all but `none`, also where none is told, by these (BerriAI/litellm#34569).
+_NONE_BESIDE_TOOLS = re.compile(r"gpt-5\.[6-9](?!.*-chat)")
+#: Refuse `parallel_tool_calls`, whatever it says (run-llama/llama_index#20865, tensorzero/tensorzero#2805).
+_NO_PARALLEL = re.compile(r"o\d(?:-|$)")
 _EMBEDDING = re.compile(r"(text-embedding-|fake-)[\w.-]+|[\w.-]+/[\w.-]+")
 
 
@@ -42,6 +48,18 @@ def reasons(model: str) -> bool:
 def may_reason(model: str) -> bool:
     """Tell whether `reasoning_effort` means something to a model."""
     return reasons(model) or model.startswith("fake-") or "/" in model
+
+
+def effort_beside_tools(model: str) -> tuple[str | None, ...] | None:
+    """Tell which values of `reasoning_effort` a model takes beside tools; `None` where it takes all."""
+    if _NO_EFFORT_BESIDE_TOOLS.match(model):
+        return (None,)
+    return ("none",) if _NONE_BESIDE_TOOLS.match(model) else None
+
+
+def takes_parallel(model: str) -> bool:
+    """Tell whether a model takes `parallel_tool_calls`."""
+    return _NO_PARALLEL.match(model) is None
 
 
 def known_only(path: str, found: Mapping[str, Any], known: frozenset[str]) -> None:

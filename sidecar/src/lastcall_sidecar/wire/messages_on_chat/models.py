@@ -15,25 +15,26 @@ _CHAT_ONLY = re.compile(r"gpt-.*-chat")
 _NO_EFFORT = re.compile(r"gpt-[34]|chatgpt|o1-(?:mini|preview)|gpt-.*-chat")
 
 
-def _plain(model: str) -> str:
+def plain(model: str) -> str:
+    """Return the name without what a router, or a fine-tuning, has put before it."""
     return _PREFIX.sub("", model, count=1)
 
 
 def is_openais(model: str) -> bool:
     """Whether it is one of OpenAI's own, whose API refuses what it does not know."""
-    return _OWN.match(_plain(model)) is not None
+    return _OWN.match(plain(model)) is not None
 
 
 def limits_completion(model: str) -> bool:
     """Whether its limit is called `max_completion_tokens`."""
-    return _NEWER.match(_plain(model)) is not None
+    return _NEWER.match(plain(model)) is not None
 
 
 def takes_sampling(model: str) -> bool:
     """Whether it takes `temperature` and `top_p`."""
-    return not limits_completion(model) or _CHAT_ONLY.match(_plain(model)) is not None
+    return not limits_completion(model) or _CHAT_ONLY.match(plain(model)) is not None
 
 
 def takes_effort(model: str) -> bool:
     """Whether it may take `reasoning_effort`. Local servers leave it to the chat template, which may ignore it."""
-    return _NO_EFFORT.match(_plain(model)) is None
+    return _NO_EFFORT.match(plain(model)) is None

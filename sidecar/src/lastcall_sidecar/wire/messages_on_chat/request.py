@@ -11,7 +11,9 @@ from lastcall_sidecar.wire.messages_on_chat import models
 from lastcall_sidecar.wire.messages_on_chat.conversation import chat_messages
 from lastcall_sidecar.wire.messages_on_chat.fields import FIELDS
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
+from lastcall_sidecar.wire.messages_on_chat.rules import obey, rules
 from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, portable
+from lastcall_sidecar.wire.messages_on_chat.stops import MAX_SEQUENCE_CHARS, MAX_SEQUENCES
 from lastcall_sidecar.wire.messages_on_chat.tools import ToolChoice, choice, functions
 from lastcall_sidecar.wire.messages_on_chat.vendors import vendor_of
 from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translated
@@ -70,16 +72,18 @@ def translate_request(body: bytes, options: Options) -> Translated:
     request = read(body, _Request)
     model = options.model
     stream = bool(request.stream) or options.force_stream
+    told, looked_for = _stops(request.stop_sequences or [], model)
     chat = _prompt(request, model)
-    fields = {
+    chat |= {
         **_limits(request, model),
+        **({"stop": told} if told else {}),
         **choice(request.tool_choice, has_tools="tools" in chat),
         **_extras(request, model),
         **({"stream": True, "stream_options": {"include_usage": True}} if stream else {}),
     }
-    return Translated(
-        msgspec.json.encode(chat | fields), Asked(model=request.model or model, stream=bool(request.stream))
-    )
+    obey(chat, model)
+    asked = Asked(model=request.model or model, stream=bool(request.stream), stop_sequences=looked_for)
+    return Translated(msgspec.json.encode(chat), asked)
 
 
 def prompt(body: bytes, model: str) -> dict[str, Any]:
@@ -113,8 +117,21 @@ def _limits(request: _Request, model: str) -> dict[str, Any]:
         found |= {"temperature": request.temperature, "top_p": request.top_p}
     if not models.is_openais(model):
         found |= {"top_k": request.top_k}
-    given: dict[str, Any] = {name: value for name, value in found.items() if is_given(value)}
-    return given | ({"stop": request.stop_sequences} if request.stop_sequences else {})
+    return {name: value for name, value in found.items() if is_given(value)}
+
+
+def _stops(sequences: list[str], model: str) -> tuple[list[str], tuple[str, ...]]:
+    """Stop sequences that the upstream is told, and, if it takes no more, all those that we look for. BodyError."""
+    sequences = [sequence for sequence in sequences if sequence]
+    most = rules(model).stops
+    if len(sequences) <= most:
+        return sequences, ()
+    if len(sequences) > MAX_SEQUENCES:
+        raise BodyError(f"stop_sequences: at most {MAX_SEQUENCES} for this model")
+    for index, sequence in enumerate(sequences):
+        if len(sequence) > MAX_SEQUENCE_CHARS:
+            raise BodyError(f"stop_sequences.{index}: at most {MAX_SEQUENCE_CHARS} characters for this model")
+    return sequences[:most], tuple(sequences)
 
 
 def _extras(request: _Request, model: str) -> dict[str, Any]:
@@ -122,6 +139,7 @@ def _extras(request: _Request, model: str) -> dict[str, Any]:
     found = {
         "user": _user(request.metadata),
         "reasoning_effort": _effort(request.thinking, config.effort) if models.takes_effort(model) else None,
+        "thinking": _off(request.thinking) if rules(model).switches_off else None,
         "response_format": (
             _response_format(config.format, "output_config.format")
             or _response_format(request.output_format, "output_format")
@@ -135,6 +153,10 @@ def _user(metadata: _Metadata | None) -> str | None:
     if user and len(user) > _MAX_USER_CHARS:
         return hashlib.sha256(user.encode()).hexdigest()
     return user or None
+
+
+def _off(thinking: _Thinking | None) -> dict[str, str] | None:
+    return {"type": "disabled"} if thinking and thinking.type == "disabled" else None
 
 
 def _effort(thinking: _Thinking | None, effort: str | None) -> str | None:
