@@ -10,7 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from lastcall_sidecar import bodies, counting, listing, relay
+<<<<<<< HEAD
 from lastcall_sidecar.wire import carried
+=======
+from lastcall_sidecar.wire import tool_names
+>>>>>>> cb511f9 (Names of tools and schemas are such as the upstream's vendor takes, and text ends at stops that it does not)
 from lastcall_sidecar.wire.accumulate import MAX_STREAM_BYTES, STATUSES
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages.fields import PARTS
@@ -18,12 +22,36 @@ from lastcall_sidecar.wire.chat_on_messages.message import FINISH_REASONS
 from lastcall_sidecar.wire.messages_on_chat import tokens
 from lastcall_sidecar.wire.messages_on_chat.completion import STOP_REASONS
 from lastcall_sidecar.wire.messages_on_chat.fields import BLOCKS
+<<<<<<< HEAD
 from lastcall_sidecar.wire.messages_on_chat.vendors import VENDORS
+=======
+from lastcall_sidecar.wire.messages_on_chat.models import takes_effort, takes_sampling
+from lastcall_sidecar.wire.messages_on_chat.rules import Effort, rules
+>>>>>>> cb511f9 (Names of tools and schemas are such as the upstream's vendor takes, and text ends at stops that it does not)
 from lastcall_sidecar.wire.models import MAX_PAGE
 from lastcall_sidecar.wire.translate import TRANSLATIONS
 from lastcall_sidecar.wire.translation import DEFAULT_MAX_TOKENS, FieldTable, Options, Translation
 
 TARGET = Path(__file__).parent.parent / "docs" / "translation.md"
+
+#: Models of a chat upstream, and one of them.
+_RULED = {
+    "`o1`, `o3`, `o4-mini`": "o3",
+    "`gpt-5` to `gpt-5.3`": "gpt-5",
+    "`gpt-5.4`, `gpt-5.5`": "gpt-5.4",
+    "`gpt-5.6` and newer": "gpt-5.6",
+    "OpenAI's others": "gpt-4.1",
+    "`deepseek-reasoner`": "deepseek-reasoner",
+    "`deepseek-v4-…`": "deepseek-v4-flash",
+    "other `deepseek-…`": "deepseek-chat",
+    "`kimi-k2.5`, `kimi-k2.6`": "kimi-k2.6",
+    "`kimi-k3`, `kimi-for-coding`": "kimi-k3",
+    "`kimi-k2-thinking`": "kimi-k2-thinking",
+    "`qwen3.5-plus` and its like": "qwen3.5-plus",
+    "`grok-4`, `grok-code-…`": "grok-4",
+    "`gemini-…`": "gemini-2.5-pro",
+    "any other": "Qwen/Qwen3-32B",
+}
 
 CHAT_ON_MESSAGES = TRANSLATIONS["openai", "anthropic"]
 MESSAGES_ON_CHAT = TRANSLATIONS["anthropic", "openai"]
@@ -199,6 +227,20 @@ behind a prefix (`ft:`, `openai/`); every other name is taken for a local server
 {fields}
 
 Any other field is dropped.
+
+### Models
+
+What a model refuses beside tools, of `tool_choice`, or beyond a number; `none` and –: sent so, or left out. More stop
+sequences than these are looked for here. Names are the vendor's own, also behind a router's prefix; weights that
+somebody serves himself (`deepseek-ai/DeepSeek-V4-Pro`) have no rule but the last row's. Thinking that a client disables
+is disabled (`thinking`) where the last column says so, and then a tool may be forced.
+
+| model | `reasoning_effort` beside tools | forced tool | `parallel_tool_calls` | stops | sampling | thinking off |
+|---|---|---|---|---|---|---|
+{rules}
+
+The name of a tool may have {name_chars} characters of `a-z`, `A-Z`, `0-9`, `_` and `-`; Gemini's take `.` and `:` as
+well, and must begin with a letter or `_`, as Kimi's. Any other name is cut and gets a hash, there and in earlier calls.
 
 ### Messages
 
@@ -425,6 +467,8 @@ def page() -> str:
             fields=_fields("field", MESSAGES_ON_CHAT.fields),
             blocks=_fields("block", BLOCKS),
             stops=_reasons(STOP_REASONS),
+            rules="\n".join(_rules()),
+            name_chars=tool_names.OPENAI.max_chars,
             no_tokenizer=_listed(sorted(counting.NO_TOKENIZER)),
             image=tokens.IMAGE_TOKENS,
             file=tokens.FILE_TOKENS,
@@ -444,6 +488,23 @@ def page() -> str:
         ),
     ]
     return "\n".join(parts)
+
+
+def _rules() -> Iterator[str]:
+    """What each model refuses of a chat request."""
+    efforts = {Effort.KEPT: "as asked", Effort.LEFT_OUT: "–", Effort.NONE: "`none`"}
+    for models, example in _RULED.items():
+        found = rules(example)
+        samples = found.samples and takes_sampling(example)
+        cells = (
+            efforts[found.effort_beside_tools] if takes_effort(example) else "–",
+            "yes" if found.forces else "`auto`",
+            "yes" if found.parallel else "–",
+            str(found.stops),
+            "yes" if samples else "–",
+            "yes" if found.switches_off else "–",
+        )
+        yield f"| {models} | {' | '.join(cells)} |"
 
 
 def _fields(of: str, table: FieldTable) -> str:

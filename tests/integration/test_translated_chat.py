@@ -130,6 +130,31 @@ def test_tool_results_go_back(both, client):
     assert [block["type"] for block in sent["messages"][2]["content"]] == ["tool_result", "tool_result", "text"]
 
 
+def test_an_answer_by_a_schema_with_bounds_is_parsed(both, client):
+    """The fake refuses bounds, and objects that are not closed, as the API does."""
+
+    class Review(pydantic.BaseModel):
+        score: int = pydantic.Field(ge=1, le=100)
+        words: list[str] = pydantic.Field(max_length=9, description="Which.")
+
+    parsed = client.chat.completions.parse(**asked("How?"), response_format=Review).choices[0].message.parsed
+    assert isinstance(parsed, Review)
+    schema = last_request(both)["output_config"]["format"]["schema"]
+    assert schema["properties"]["score"]["description"] == "{maximum: 100, minimum: 1}"
+    assert schema["properties"]["words"]["description"] == "Which.\n\n{maxItems: 9}"
+
+
+def test_a_tool_of_a_name_that_the_api_refuses_is_called_by_it(both, client):
+    weather = WEATHER_TOOL["function"] | {"name": "weather.get/now", "strict": True}
+    question = asked("[fake kind=calls]", tools=[WEATHER_TOOL | {"function": weather}])
+    whole = client.chat.completions.create(**question)
+    with client.chat.completions.stream(**question) as stream:
+        streamed = stream.get_final_completion()
+    for found in (whole, streamed):
+        assert found.choices[0].message.tool_calls[0].function.name == "weather.get/now"
+    assert "." not in last_request(both)["tools"][0]["name"]
+
+
 def test_thinking_keeps_its_signature_across_turns(both, client):
     """The fake knows its own signatures, and refuses any other."""
     thinking = {"reasoning_effort": "high", "max_tokens": 30000, "tools": [WEATHER_TOOL]}

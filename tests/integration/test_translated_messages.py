@@ -6,9 +6,10 @@ import json
 import anthropic
 import pytest
 from tests.support import openai_sdk
-from tests.support.scripted_upstream import json_response, read_request, send
+from tests.support.scripted_upstream import chunk, hang, json_response, read_request, send, sse_head, steps
 from tests.support.sdk import WEATHER_TOOL, async_client, http_client, sync_client, told, ways
 from tests.support.stage import PLAIN_QUESTION
+from tests.support.stage import question as message_request
 
 MODELS = {"OpenAI": openai_sdk.MODEL, "vLLM": openai_sdk.VLLM_MODEL}
 
@@ -156,6 +157,19 @@ def test_what_claude_code_always_sends_is_no_hindrance(client, api):
 
 
 @pytest.mark.parametrize("long", [False, True], ids=["short", "megabytes"])
+def test_a_tool_of_a_long_name_is_called_by_it(client, api, long):
+    """Beyond a megabyte the names travel from another process."""
+    tool = WEATHER_TOOL | {"name": "mcp__plugin_" + "x" * 80}
+    text = "[fake kind=calls] " + "Where? " * (200_000 if long else 1)
+    whole = client.messages.create(**asked(api, text, tools=[tool]))
+    with client.messages.stream(**asked(api, text, tools=[tool])) as stream:
+        streamed = stream.get_final_message()
+    assert [[block.name for block in found.content if block.type == "tool_use"] for found in (whole, streamed)] == [
+        [tool["name"]]
+    ] * 2
+
+
+@pytest.mark.parametrize("long", [False, True], ids=["short", "megabytes"])
 def test_tokens_are_counted_exactly_or_roughly_and_it_says_so(both, api, long):
     question = asked(api, "How many? " * (600_000 if long else 1), system="Count.", tools=[WEATHER_TOOL])
     del question["max_tokens"]
@@ -176,6 +190,18 @@ async def test_a_tokenizer_that_tells_no_count_is_none(openai, status, body):
     answer = await openai.ask(part, PLAIN_QUESTION, path="/v1/messages/count_tokens")
     assert (answer.head.status, json.loads(answer.body)) == (200, {"input_tokens": 1})
     assert answer.head.get("x-lastcall-token-count") == "rough"
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_at_a_stop_sequence_that_the_upstream_was_not_told_the_stream_ends_at_once(openai):
+    said = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % words for words in (b"one E", b"ND two")]
+    part = openai.part(steps(read_request(), send(sse_head(), *map(chunk, said)), hang()))
+    body = message_request(model="gpt-5", stop_sequences=["END"])
+    answer = await openai.ask(part, body, timeout_seconds=4)  # an upstream may linger for 5 s behind its own end
+    assert b'"stop_sequence":"END"' in answer.body
+    assert answer.body.endswith(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    assert "stop" not in json.loads(part.request.body)
+    await (await part.connection()).wait_gone()
 
 
 @pytest.mark.parametrize("model", [{}, {"model": ""}, {"model": None}], ids=["none", "empty", "null"])

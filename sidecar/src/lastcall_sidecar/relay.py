@@ -36,6 +36,10 @@ class Passage(Protocol):
     #: Events of our own may be put behind what has left.
     insertable: bool
 
+    @property
+    def enough(self) -> bool:
+        """Whether the stream is over for the client, whatever the upstream would still send."""
+
     def feed(self, chunk: bytes, /) -> bytes:
         """Take what the upstream sent, return what may leave now."""
 
@@ -110,6 +114,8 @@ async def relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: He
         exchange.insertable = passage.insertable and not over
         if ready:
             await exchange.send_body(ready)
+        if passage.enough:
+            break
     tail = passage.finish()
     if tail and not over:
         account.feed(tail)

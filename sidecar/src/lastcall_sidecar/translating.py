@@ -39,6 +39,11 @@ class Translating:
         self._decoder = Decoder()
         self._translator = translator
 
+    @property
+    def enough(self) -> bool:
+        """Whether the client has its end, and the upstream need not go on to its own."""
+        return self._translator.enough
+
     def feed(self, chunk: bytes) -> bytes:
         """Take what the upstream sent, return what may leave now.
 

@@ -239,6 +239,9 @@ def _tool(where: str, tool: Mapping[str, Any]) -> None:
         raise FakeError(400, f"{where}.input_schema: Field required")
     if schema.get("type") != "object":
         raise FakeError(400, f"{where}.input_schema.type: Input should be 'object'")
+    if tool.get("strict"):  # earendil-works/pi#9953
+        for inner in _schemas(schema):
+            _supported(where, inner)
 
 
 def _output(request: Mapping[str, Any]) -> None:
@@ -255,7 +258,7 @@ def _output(request: Mapping[str, Any]) -> None:
     if not isinstance(wanted.get("schema"), dict):
         raise FakeError(400, "output_config.format.schema: Field required")
     for schema in _schemas(wanted["schema"]):
-        _supported(schema)
+        _supported("output_config.format.schema", schema)
 
 
 def _schemas(schema: Any) -> Iterator[Mapping[str, Any]]:
@@ -274,18 +277,18 @@ def _schemas(schema: Any) -> Iterator[Mapping[str, Any]]:
     yield from _schemas(schema.get("items"))
 
 
-def _supported(schema: Mapping[str, Any]) -> None:
+def _supported(where: str, schema: Mapping[str, Any]) -> None:
     kind = schema.get("type")
     if "oneOf" in schema:
-        raise FakeError(400, "output_config.format.schema: Schema type 'oneOf' is not supported")
+        raise FakeError(400, f"{where}: Schema type 'oneOf' is not supported")
     if kind == "object" and schema.get("additionalProperties") is not False:
         raise FakeError(
             400,
-            "output_config.format.schema: For 'object' type, 'additionalProperties' must be explicitly set to false",
+            f"{where}: For 'object' type, 'additionalProperties' must be explicitly set to false",
         )
     for name in _UNSUPPORTED:
         if name in schema and not (name == "minItems" and schema[name] in {0, 1}):
-            raise FakeError(400, f"output_config.format.schema: For '{kind}' type, property '{name}' is not supported")
+            raise FakeError(400, f"{where}: For '{kind}' type, property '{name}' is not supported")
 
 
 def _cached(request: Mapping[str, Any]) -> None:

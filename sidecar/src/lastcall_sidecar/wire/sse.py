@@ -10,6 +10,7 @@ https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import ClassVar
 
 #: An unfinished event is held back up to here; a client could not use it before its end anyhow.
 MAX_HELD_BYTES = 64 * 1024
@@ -57,6 +58,9 @@ class Framer:
     """
 
     __slots__ = ("_held", "_last", "_max_held_bytes", "_overflowing", "_resting", "_tail", "insertable")
+
+    #: What passes verbatim passes to its end.
+    enough: ClassVar[bool] = False
 
     def __init__(self, max_held_bytes: int = MAX_HELD_BYTES) -> None:
         self._max_held_bytes = max_held_bytes

@@ -71,6 +71,8 @@ class Asked:
     created: int = 0
     #: Stop sequences that the upstream was not told: the answer's text ends before the first of them that is complete.
     stop_sequences: tuple[str, ...] = ()
+    #: The client's names of tools, by those that the upstream was told in their place.
+    tool_names: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ class StreamTranslator(ABC):
 
     #: The upstream's protocol has told the stream's end (a good one, or an error), and so has the client's.
     over: bool = False
+    #: The client's stream is over before the upstream's: nothing of what the upstream still sends is wanted.
+    enough: bool = False
 
     @abstractmethod
     def feed(self, event: Event) -> bytes:

@@ -1,5 +1,6 @@
 """A message becomes a chat completion."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -26,7 +27,7 @@ def translate(body: bytes, asked: Asked) -> bytes:
     usage.merge(message.usage)
     choice = {
         "index": 0,
-        "message": _chat_message(message),
+        "message": _chat_message(message, asked.tool_names),
         "logprobs": None,
         "finish_reason": finish_reason(message.stop_reason),
     }
@@ -41,7 +42,7 @@ def translate(body: bytes, asked: Asked) -> bytes:
     return msgspec.json.encode(completion)
 
 
-def _chat_message(message: _Message) -> dict[str, Any]:
+def _chat_message(message: _Message, names: Mapping[str, str]) -> dict[str, Any]:
     """Return the assistant's message. Blocks that a chat completion has no place for (server tools) are left out."""
     said, thought = "", ""
     details: list[dict[str, Any]] = []
@@ -56,7 +57,7 @@ def _chat_message(message: _Message) -> dict[str, Any]:
             case "redacted_thinking":
                 details.append(redacted_detail(block, len(details)))
             case "tool_use":
-                calls.append(tool_call(block, bytes(block.input).decode()))
+                calls.append(tool_call(block, bytes(block.input).decode(), names))
     return {
         "role": "assistant",
         "content": said or (None if calls else ""),
@@ -77,10 +78,11 @@ def redacted_detail(block: Block, index: int) -> dict[str, Any]:
     return {"type": "reasoning.encrypted", "index": index, "data": text(block.data)}
 
 
-def tool_call(block: Block, arguments: str) -> dict[str, Any]:
-    """Return the call that a `tool_use` block is, its arguments being JSON text."""
+def tool_call(block: Block, arguments: str, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the call that a `tool_use` block is, its arguments being JSON text; `names` as `Asked` has them."""
+    name = text(block.name)
     return {
         "id": text(block.id),
         "type": "function",
-        "function": {"name": text(block.name), "arguments": arguments},
+        "function": {"name": names.get(name, name), "arguments": arguments},
     }

@@ -38,11 +38,15 @@ FIELDS: FieldTable = {
         "`thinking`, and `output_config.effort` from Claude 4.6 on (table below); dropped for models that do not think",
     ),
     "response_format": FieldRule(
-        _TRANSLATE, "`json_schema`: `output_config.format`; `text`: nothing; `json_object`: a 400"
+        _TRANSLATE,
+        "`json_schema`: `output_config.format`, its objects closed, and what of the schema it does not take told in "
+        "descriptions; `text`: nothing; `json_object`: a 400",
     ),
     "tools": FieldRule(
         _TRANSLATE,
-        "`tools`: functions, and Anthropic's own with an `input_schema`, which Cursor sends; a custom tool is a 400",
+        "`tools`: functions, and Anthropic's own with an `input_schema`, which Cursor sends; a `strict` one's schema "
+        "as for `response_format`; a name that the API refuses is another one there, and the client's own in the "
+        "answer; a custom tool is a 400",
     ),
     "tool_choice": FieldRule(_TRANSLATE, "`tool_choice`: `none`, `auto`, `required` (`any`) or a function's name"),
     "parallel_tool_calls": FieldRule(_TRANSLATE, "`tool_choice.disable_parallel_tool_use`"),

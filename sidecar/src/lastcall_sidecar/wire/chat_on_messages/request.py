@@ -10,6 +10,8 @@ from msgspec import Raw
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages.fields import FIELDS
 from lastcall_sidecar.wire.chat_on_messages.models import Sampling, Traits, traits
+from lastcall_sidecar.wire.chat_on_messages.naming import rename
+from lastcall_sidecar.wire.chat_on_messages.schemas import closed
 from lastcall_sidecar.wire.chat_on_messages.shapes import Request, ResponseFormat, given, read
 from lastcall_sidecar.wire.chat_on_messages.thinking import Thinking, settle
 from lastcall_sidecar.wire.chat_on_messages.tools import tools
@@ -61,7 +63,8 @@ def translate(body: bytes, options: Options) -> Translated:
     if stream or options.force_stream:
         made["stream"] = True
     usage = request.stream_options is not None and bool(request.stream_options.include_usage)
-    return Translated(msgspec.json.encode(made), Asked(options.model, stream, usage))
+    asked = Asked(options.model, stream, usage, tool_names=rename(made))
+    return Translated(msgspec.json.encode(made), asked)
 
 
 def _refuse(fields: Mapping[str, Raw]) -> None:
@@ -130,7 +133,7 @@ def _format(wanted: ResponseFormat | None) -> dict[str, Any] | None:
         case ResponseFormat(type="json_schema", json_schema=schema):
             if schema is None or not given(schema.schema):
                 raise BodyError("response_format.json_schema.schema: required")
-            return {"type": "json_schema", "schema": schema.schema}
+            return {"type": "json_schema", "schema": closed(schema.schema, "response_format.json_schema.schema")}
         case ResponseFormat(type="json_object"):
             raise BodyError("response_format.type: the Messages API has no json_object; use json_schema")
         case _:

@@ -130,7 +130,9 @@ class MessagesStream(StreamTranslator):
             case "tool_use":
                 self._open[index] = opened = _Open("tool_use", self._calls, bytes(block.input).decode())
                 self._calls += 1
-                return self._chunk({"tool_calls": [{"index": opened.place, **tool_call(block, "")}]})
+                return self._chunk(
+                    {"tool_calls": [{"index": opened.place, **tool_call(block, "", self._asked.tool_names)}]}
+                )
             case "thinking":
                 detail = thinking_detail(block, self._details)
             case "redacted_thinking":

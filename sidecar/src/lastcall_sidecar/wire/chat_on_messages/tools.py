@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Raw
 
 from lastcall_sidecar.wire.body import BodyError
+from lastcall_sidecar.wire.chat_on_messages.schemas import closed
 from lastcall_sidecar.wire.chat_on_messages.shapes import Function, Request, Tool, ToolChoice, given, read
 
 _ANY_OBJECT = Raw(b'{"type":"object"}')
@@ -34,9 +35,11 @@ def _tool(tool: Tool, where: str) -> dict[str, Any]:
         function = Function(tool.name, tool.description, tool.input_schema)
     elif tool.type != "function" or function is None:
         raise BodyError(f"{where}.type: must be a function's")
+    place = f"{where}.function.parameters"
+    schema = _schema(function.parameters, place)
     made: dict[str, Any] = {
         "name": function.name,
-        "input_schema": _schema(function.parameters, f"{where}.function.parameters"),
+        "input_schema": closed(schema, place) if function.strict else schema,
     }
     if function.description:
         made["description"] = function.description

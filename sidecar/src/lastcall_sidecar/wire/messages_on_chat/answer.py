@@ -9,6 +9,7 @@ from lastcall_sidecar.wire.messages_on_chat.arguments import whole
 from lastcall_sidecar.wire.messages_on_chat.completion import Call, Completion, Ending, Function, message, tool_use_id
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered, block
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
+from lastcall_sidecar.wire.messages_on_chat.stops import Stops
 from lastcall_sidecar.wire.translation import Asked, TranslationError
 
 
@@ -28,17 +29,23 @@ def translate_answer(body: bytes, asked: Asked) -> bytes:
     ending.take(choice, said)
     found = message(completion, body, asked.model)
     content: list[dict[str, Any]] = []
+    stops = Stops(asked.stop_sequences)
+    text = stops.take(said.text) + stops.rest()
+    made = said.tool_calls or []
+    if stops.hit is not None:
+        made = []
+        ending.stop(stops.hit, called=False)
+    for call in made:
+        call.restore(asked.tool_names)
     gathered = Gathered()
     gathered.take(said, in_pieces=False)
-    calls = [
-        _tool_use(call, tool_use_id(found["id"], number), gathered) for number, call in enumerate(said.tool_calls or ())
-    ]
+    calls = [_tool_use(call, tool_use_id(found["id"], number), gathered) for number, call in enumerate(made)]
     if said.thinking:
         content.append(block(said.thinking, gathered))
     elif calls and (gathered.has_state or gathered.field):
         calls.insert(0, block("", gathered))
-    if said.text or not (content or calls):
-        content.append({"type": "text", "text": said.text})
+    if text or not (content or calls):
+        content.append({"type": "text", "text": text})
     return msgspec.json.encode(found | {"content": content + calls} | ending.stopped())
 
 

@@ -47,6 +47,11 @@ class Call(msgspec.Struct):
     #: Gemini's: its `google.thought_signature` is wanted back with the call.
     extra_content: msgspec.Raw = NOTHING
 
+    def restore(self, names: Mapping[str, str]) -> None:
+        """Give it back the client's name of its function, by the one that the upstream knows."""
+        if self.function and self.function.name:
+            self.function.name = names.get(self.function.name, self.function.name)
+
 
 class Said(msgspec.Struct):
     """A message, or what is new of it in a chunk."""
@@ -117,6 +122,10 @@ class Ending:
         self.refused = self.refused or bool(text_of(said.refusal))
         if choice.finish_reason == "stop" and isinstance(choice.stop_reason, str):
             self.stop_sequence = choice.stop_reason
+
+    def stop(self, sequence: str, *, called: bool) -> None:
+        """Note down that the text has ended at a sequence, behind calls or not: what is told of the end is void."""
+        self.finish_reason, self.stop_sequence, self.called = "stop", sequence, called
 
     def stopped(self) -> dict[str, str | None]:
         """Return `stop_reason` and `stop_sequence`.

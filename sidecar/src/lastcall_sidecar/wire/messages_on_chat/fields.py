@@ -27,20 +27,28 @@ FIELDS: FieldTable = {
     ),
     "system": _translate("one system message at the beginning; Claude Code's billing header is left out"),
     "max_tokens": _translate("`max_tokens`; for OpenAI's models from o1 and GPT-5 on, `max_completion_tokens`"),
-    "temperature": _translate("`temperature`; left out for OpenAI's reasoning models, which take none"),
-    "top_p": _translate("`top_p`; left out for OpenAI's reasoning models, which take none"),
+    "temperature": _translate("`temperature`; left out for OpenAI's reasoning models and Kimi's, which take none"),
+    "top_p": _translate("`top_p`; left out for OpenAI's reasoning models and Kimi's, which take none"),
     "top_k": _translate("`top_k`, which vLLM takes; left out for OpenAI's own models, which refuse it"),
-    "stop_sequences": _translate("`stop`"),
+    "stop_sequences": _translate(
+        "`stop`, as many as the model takes; where there are more, the answer's text is cut here at the first that is "
+        "complete, and a stream ends there"
+    ),
     "stream": _translate("`stream`, with `stream_options.include_usage`"),
     "tools": _translate(
         "functions; patterns with `\\p{…}`, which OpenAI refuses, are left out of a schema, and it is `strict` only if "
-        "each object in it wants all of its properties; server tools and toolsets are refused"
+        "each object in it wants all of its properties; a name that the vendor refuses is another one there, and the "
+        "client's own in the answer; server tools and toolsets are refused"
     ),
-    "tool_choice": _translate("`tool_choice`, and `parallel_tool_calls` for `disable_parallel_tool_use`"),
+    "tool_choice": _translate(
+        "`tool_choice`, and `parallel_tool_calls` for `disable_parallel_tool_use`; what the model refuses (below) is "
+        "`auto`, or left out"
+    ),
     "metadata": _translate("`user` for `user_id`: its SHA-256 where it has more than 64 characters"),
     "thinking": _translate(
         "`reasoning_effort` for a budget: `low` up to 4096 tokens, `medium` up to 16384, else `high`; "
-        "left out for OpenAI's models that do not reason, and where thinking is adaptive or disabled"
+        "left out for OpenAI's models that do not reason, and where thinking is adaptive or disabled; beside tools as "
+        "the model takes it (below)"
     ),
     "output_config": _translate(
         "`reasoning_effort` for `effort` (`high` for all above it), unless thinking is disabled; `response_format` for "

@@ -10,6 +10,7 @@ from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat import models
 from lastcall_sidecar.wire.messages_on_chat.conversation import chat_messages
 from lastcall_sidecar.wire.messages_on_chat.fields import FIELDS
+from lastcall_sidecar.wire.messages_on_chat.naming import rename
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
 from lastcall_sidecar.wire.messages_on_chat.rules import obey, rules
 from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, portable
@@ -82,13 +83,20 @@ def translate_request(body: bytes, options: Options) -> Translated:
         **({"stream": True, "stream_options": {"include_usage": True}} if stream else {}),
     }
     obey(chat, model)
-    asked = Asked(model=request.model or model, stream=bool(request.stream), stop_sequences=looked_for)
+    asked = Asked(
+        model=request.model or model,
+        stream=bool(request.stream),
+        stop_sequences=looked_for,
+        tool_names=rename(chat, model),
+    )
     return Translated(msgspec.json.encode(chat), asked)
 
 
 def prompt(body: bytes, model: str) -> dict[str, Any]:
     """Return `model`, `messages` and `tools` of a chat request: all that is of its prompt. Errors: BodyError."""
-    return _prompt(read(body, _Conversation), model)
+    chat = _prompt(read(body, _Conversation), model)
+    rename(chat, model)
+    return chat
 
 
 def _prompt(request: _Conversation, model: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from lastcall_sidecar.wire.messages_on_chat.calls import Calls
 from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, message, usage
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
+from lastcall_sidecar.wire.messages_on_chat.stops import Stops
 from lastcall_sidecar.wire.sse import Event
 from lastcall_sidecar.wire.translation import Asked, StreamTranslator, TranslationError
 
@@ -28,6 +29,7 @@ class MessageStream(StreamTranslator):
         #: None until the first chunk with something of the answer.
         self._calls: Calls | None = None
         self._ending = Ending()
+        self._stops = Stops(asked.stop_sequences)
         self._usage: Any = None
         #: What the upstream wants back and no block of thinking has carried yet, and whether one has begun.
         self._late = Gathered()
@@ -55,7 +57,7 @@ class MessageStream(StreamTranslator):
             choice = chunk.choices[0]
             found += self._begin(chunk, data)
             found += self._take(choice, choice.delta or Said())
-        return found + (self._end() if chunk.usage and self._ending.finish_reason else b"")
+        return found + (self._end() if chunk.usage and self._ending.finish_reason and not self.over else b"")
 
     def finish(self) -> bytes:
         """End well if a finish reason was told: some upstreams leave out `[DONE]`, or the usage."""
@@ -75,10 +77,20 @@ class MessageStream(StreamTranslator):
     def _take(self, choice: Choice, said: Said) -> bytes:
         if self._ending.finish_reason:
             return b""
+        called = self._ending.called
         self._ending.take(choice, said)
+        if said.thinking:
+            self._add("text", self._stops.rest())
         self._think(said)
-        self._add("text", said.text)
+        self._add("text", self._stops.take(said.text))
+        if self._stops.hit is not None:
+            self._ending.stop(self._stops.hit, called=called)
+            self.enough = True
+            return self._end()
+        if said.tool_calls or self._ending.finish_reason:
+            self._add("text", self._stops.rest())
         for call in said.tool_calls or ():
+            call.restore(self._asked.tool_names)
             block = self._calls.take(call) if self._calls else None
             if block:
                 self._carry()
@@ -137,6 +149,7 @@ class MessageStream(StreamTranslator):
         if not self._calls:
             raise TranslationError("the upstream's stream has no message in it")
         self.over = True
+        self._add("text", self._stops.rest())
         if not self._index and not self._blocks:
             self._blocks.append(Block("text", "text"))
         found = self._write(closing=True)
