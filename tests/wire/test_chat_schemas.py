@@ -224,8 +224,7 @@ def test_numbers_keep_their_digits():
 
 BAD = {
     "no object": (b"7", "expected `object`"),
-    "half a character": (b'{"title":"\\ud800"}', "holds half a surrogate pair"),
-    "bottomless": (b'{"items":' * 900 + b"{}" + b"}" * 900, "nested too deeply"),
+    "bottomless": (b'{"anyOf":[' * 450 + b"{}" + b"]}" * 450, "nested too deeply"),
 }
 
 

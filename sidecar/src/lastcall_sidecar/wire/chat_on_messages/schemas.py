@@ -36,8 +36,6 @@ def closed(schema: Raw, where: str) -> Raw:
         return Raw(msgspec.json.encode(_closed(found)))
     except RecursionError:
         raise BodyError(f"{where}: nested too deeply") from None
-    except UnicodeEncodeError:
-        raise BodyError(f"{where}: holds half a surrogate pair") from None
 
 
 def _closed(schema: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lastcall_sidecar.wire.messages_on_chat.reading import mended, read
+from lastcall_sidecar.wire.messages_on_chat.reading import read
 
 #: Classes of characters that JavaScript's patterns know, and Python's do not.
 _CLASS = re.compile(r"\\[pP]\{")
@@ -35,7 +35,7 @@ def portable(schema: msgspec.Raw) -> msgspec.Raw:
     if not _ESCAPED_CLASS.search(schema):
         return schema
     try:
-        made = json.loads(mended(bytes(schema)), parse_int=_digits, parse_float=_digits)
+        made = json.loads(bytes(schema), parse_int=_digits, parse_float=_digits)
     except RecursionError:
         return schema
     waiting = [made]
