@@ -10,11 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastcall_sidecar import bodies, counting, listing, relay
-<<<<<<< HEAD
-from lastcall_sidecar.wire import carried
-=======
-from lastcall_sidecar.wire import tool_names
->>>>>>> cb511f9 (Names of tools and schemas are such as the upstream's vendor takes, and text ends at stops that it does not)
+from lastcall_sidecar.wire import carried, tool_names
 from lastcall_sidecar.wire.accumulate import MAX_STREAM_BYTES, STATUSES
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages.fields import PARTS
@@ -22,12 +18,9 @@ from lastcall_sidecar.wire.chat_on_messages.message import FINISH_REASONS
 from lastcall_sidecar.wire.messages_on_chat import tokens
 from lastcall_sidecar.wire.messages_on_chat.completion import STOP_REASONS
 from lastcall_sidecar.wire.messages_on_chat.fields import BLOCKS
-<<<<<<< HEAD
-from lastcall_sidecar.wire.messages_on_chat.vendors import VENDORS
-=======
 from lastcall_sidecar.wire.messages_on_chat.models import takes_effort, takes_sampling
 from lastcall_sidecar.wire.messages_on_chat.rules import Effort, rules
->>>>>>> cb511f9 (Names of tools and schemas are such as the upstream's vendor takes, and text ends at stops that it does not)
+from lastcall_sidecar.wire.messages_on_chat.vendors import VENDORS
 from lastcall_sidecar.wire.models import MAX_PAGE
 from lastcall_sidecar.wire.translate import TRANSLATIONS
 from lastcall_sidecar.wire.translation import DEFAULT_MAX_TOKENS, FieldTable, Options, Translation

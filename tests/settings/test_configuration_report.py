@@ -46,6 +46,7 @@ def test_check_says_what_would_be_served(write):
     assert report.text.splitlines() == [
         f"{file}: good",
         "  mode Gateway, upstream Anthropic at https://api.anthropic.com (API key: none)",
+        "  asks for https://api.anthropic.com/v1/messages",
         f"  {load(file, {}).hash}",
         f"  warning: {load(file, {}).warnings[0]}",
     ]

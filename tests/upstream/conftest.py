@@ -49,16 +49,20 @@ class Client:
 
 
 @contextlib.asynccontextmanager
-async def client_of(*scripts, proxy=None, **options):
+async def client_of(*scripts, host="127.0.0.1", idle_seconds=4, proxy=None, **options):
     """With `proxy`, a `monkeypatch`: the upstream is the proxy that the environment names."""
     async with ScriptedUpstream(*scripts, **options) as upstream:
-        url = upstream.url
+        origin = httpx.URL(upstream.url).copy_with(host=host)
         if proxy is not None:
-            proxy.setenv("http_proxy", url)
+            proxy.setenv("http_proxy", upstream.url)
             proxy.setenv("no_proxy", "")
-            url = "http://up.example"
+            origin = httpx.URL("http://up.example")
         transport = make_transport(
-            httpx.URL(url), connect_timeout_seconds=5, stall_seconds=5, trust_env=proxy is not None
+            origin,
+            connect_timeout_seconds=5,
+            stall_seconds=5,
+            idle_seconds=idle_seconds,
+            trust_env=proxy is not None,
         )
         try:
             yield Client(transport, upstream)

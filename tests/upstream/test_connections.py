@@ -139,6 +139,23 @@ async def test_an_idle_connection_that_is_too_old_is_not_used(client):
         assert len(asking.upstream.connections) == 2
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1"], ids=["on loopback", "told otherwise"])
+@pytest.mark.parametrize(
+    ("idle_seconds", "rested_seconds", "connections"),
+    [(4, 3.5, 1), (4, 4.98, 2), (60, 4.98, 1), (0, 0, 2)],
+    ids=["soon", "while uvicorn closes it", "of a patient server", "never"],
+)
+async def test_a_connection_is_used_again_within_the_limit_wherever_the_upstream_is(
+    client, host, idle_seconds, rested_seconds, connections
+):
+    async with client(SERVES, host=host, idle_seconds=idle_seconds) as asking:
+        await asking.ask()
+        for connection in asking.transport._idle:
+            connection.idle_since -= rested_seconds
+        await asking.ask()
+        assert len(asking.upstream.connections) == connections
+
+
 async def test_closing_the_transport_closes_all(client):
     async with client(AGAIN, steps(read_request(), send(sse_head()), hang())) as asking:
         await asking.ask()

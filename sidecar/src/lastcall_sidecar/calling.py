@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import structlog
 
 from .bodies import Body
 from .destinations import Destination
@@ -25,6 +26,8 @@ from .wire.protocol import ErrorKind
 #: Attempts to make a connection, and the pause between them: (least, most) seconds, so that a crowd spreads.
 CONNECT_TRIES = 2
 CONNECT_PAUSE_SECONDS = (0.05, 0.2)
+
+log = structlog.get_logger(__name__)
 
 NO_BODY = httpx.ByteStream(b"")
 
@@ -48,6 +51,9 @@ async def calling(
         body.stream = None
         body.let_go()
     exchange.answered(answer.status_code)
+    if answer.status_code == 404 and exchange.route.generation and not transport.has_said_404:
+        transport.has_said_404 = True
+        log.warning("the upstream answered 404: it has no such path, or no such model", asked_for=_url(transport, head))
     if answer.status_code < 200:
         await answer.aclose()
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {answer.status_code}, unasked")
@@ -55,6 +61,12 @@ async def calling(
         yield answer
     finally:
         await answer.aclose()
+
+
+def _url(transport: PooledTransport, head: Outgoing) -> str:
+    """What was asked for, without its query."""
+    origin = transport.origin
+    return f"{origin.scheme}://{origin.netloc.decode('ascii')}{head.target.partition(b'?')[0].decode('ascii')}"
 
 
 @dataclass(frozen=True, slots=True)

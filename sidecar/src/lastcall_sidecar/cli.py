@@ -64,7 +64,7 @@ def _serve(options: argparse.Namespace) -> int:
     from .live import Live
     from .process import Identity, serve
     from .settings import ConfigError, load
-    from .settings.report import format_problems, masked
+    from .settings.report import asked_urls, format_problems, masked
 
     try:
         loaded = load(options.config, os.environ)
@@ -72,7 +72,7 @@ def _serve(options: argparse.Namespace) -> int:
         print(format_problems(str(options.config or "environment"), error.problems), file=sys.stderr)
         return FAILED
     logs.set_up(loaded.settings.logs.level, loaded.settings.logs.format)
-    logs.starting(masked(loaded.settings, loaded.secrets), loaded.warnings)
+    logs.starting(masked(loaded.settings, loaded.secrets), asked_urls(loaded.settings), loaded.warnings)
     identity = Identity(os.environ.get("LASTCALL_POD__NAME", ""), os.environ.get("LASTCALL_POD__UID", ""))
 
     def watch(live: Live) -> ConfigWatch:

@@ -3,6 +3,8 @@
 Called by `pipeline.py`. The header `x-lastcall-token-count` says which of the two an answer is: `exact` or `rough`.
 """
 
+from dataclasses import replace
+
 from .auth import Caller
 from .calling import ask
 from .destinations import Way
@@ -24,7 +26,8 @@ async def count_tokens(
 
     Errors: UpstreamFailure.
     """
-    head = own_request(exchange, tokens.TOKENIZE_PATH.encode("ascii"), caller, way.destination, method="POST")
+    head = own_request(exchange, b"", caller, way.destination, method="POST")
+    head = replace(head, target=way.destination.root + tokens.TOKENIZE_PATH.encode("ascii"))
     answer = await ask(exchange, transport, way.destination, head, question)
     if answer.status not in {200, *NO_TOKENIZER}:
         await pass_error(exchange, answer)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from .errors import Refusal
 from .settings import Provider, Secrets, Settings
+from .settings.addresses import OUR_VERSION, before_version
 from .wire.body import RequestBody
 from .wire.model_names import fits, rename
 from .wire.protocol import ErrorKind, Route
@@ -37,14 +38,26 @@ class Destination:
     api_key: str | None = field(repr=False)
     #: The models that it takes, for those of `upstreams`.
     patterns: tuple[str, ...]
-    #: The path that goes before each request's, and the value of `Host`.
+    #: The path that goes before each request's, what of it stands before a version at its end, and the value of `Host`.
     prefix: bytes
+    root: bytes
     authority: bytes
 
     @property
     def protocol(self) -> str:
         """What it speaks, by the name that `wire/` has for it."""
         return self.provider.value.lower()
+
+    def target(self, asked: bytes) -> bytes:
+        """The target for a request's, byte for byte: behind the URL's path, whose version replaces ours."""
+        ours = OUR_VERSION.encode("ascii")
+        if (
+            self.root != self.prefix
+            and asked.startswith(ours)
+            and asked[len(ours) : len(ours) + 1] in (b"/", b"?", b"")
+        ):
+            return self.prefix + asked.removeprefix(ours)
+        return self.prefix + asked
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +90,17 @@ def _destination(
     name: str, provider: Provider, url: str, api_key: str | None, patterns: tuple[str, ...]
 ) -> Destination:
     parts = urlsplit(url)
-    prefix, authority = parts.path.rstrip("/").encode("ascii"), parts.netloc.encode("ascii")
-    return Destination(name, provider, url, api_key, patterns, prefix, authority)
+    prefix, root = parts.path.rstrip("/"), before_version(parts.path)
+    return Destination(
+        name,
+        provider,
+        url,
+        api_key,
+        patterns,
+        prefix.encode("ascii"),
+        root.encode("ascii"),
+        parts.netloc.encode("ascii"),
+    )
 
 
 def choose(settings: Settings, every: tuple[Destination, ...], route: Route, content: RequestBody | None) -> Way:

@@ -54,7 +54,7 @@ class Outgoing:
     """The head that goes upstream."""
 
     method: str
-    #: Byte for byte as it came, behind the upstream's own prefix.
+    #: Byte for byte as it came, behind the upstream's own prefix; a version in that replaces ours.
     target: bytes
     #: In the client's order.
     headers: Headers
@@ -85,7 +85,7 @@ def outgoing(exchange: Exchange, target: bytes, caller: Caller, way: Way, *, len
         headers.append(_credential(destination.provider, destination.api_key.encode()))
     if way.translation is not None:
         headers = foreign(headers, destination.provider)
-    return Outgoing(exchange.scope["method"], destination.prefix + target, headers)
+    return Outgoing(exchange.scope["method"], destination.target(target), headers)
 
 
 def own_request(
@@ -108,7 +108,7 @@ def own_request(
         headers.append(_credential(destination.provider, destination.api_key.encode()))
     if is_foreign:
         headers = foreign(headers, destination.provider)
-    return Outgoing(method, destination.prefix + target, headers)
+    return Outgoing(method, destination.target(target), headers)
 
 
 def foreign(headers: Headers, provider: Provider) -> Headers:

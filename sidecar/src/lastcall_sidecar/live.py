@@ -133,6 +133,7 @@ def _make(settings: Settings, url: str) -> PooledTransport:
         httpx.URL(url),
         connect_timeout_seconds=upstream.connect_timeout_seconds,
         stall_seconds=settings.limits.stall_timeout_seconds,
+        idle_seconds=upstream.idle_reuse_seconds,
         trust_env=upstream.trust_env,
         ca_file=upstream.ca_file,
     )

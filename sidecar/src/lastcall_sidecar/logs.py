@@ -89,9 +89,9 @@ def _json_text(line: object, **_: object) -> str:
     return _json(line).decode()
 
 
-def starting(configuration: dict[str, object], warnings: tuple[str, ...]) -> None:
-    """The first lines: the whole configuration, secrets masked, and what looks odd about it."""
+def starting(configuration: dict[str, object], asks_for: list[str], warnings: tuple[str, ...]) -> None:
+    """The first lines: the whole configuration, secrets masked, whom it asks for what, and what looks odd about it."""
     log = structlog.get_logger(__name__)
-    log.info("starting", configuration=configuration)
+    log.info("starting", configuration=configuration, asks_for=asks_for)
     for warning in warnings:
         log.warning(warning)

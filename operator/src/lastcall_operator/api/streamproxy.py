@@ -162,6 +162,15 @@ class Upstream(Part, frozen=True):
         int,
         Meta(ge=1, le=120, description="Until a connection to the upstream stands, name resolution and TLS included."),
     ] = 10
+    idle_reuse_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long a connection to the upstream may have rested and still be used again; 0: never. "
+            "Below the server's own limit, which is 5 s for uvicorn and vLLM.",
+        ),
+    ] = 4
 
 
 class NamedUpstream(Part, frozen=True):

@@ -9,6 +9,11 @@ ANY_HOST = "*"
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?")
 
+#: The version of an API at the end of a path: `/v1`, `/api/paas/v4`, `/v1beta/openai`.
+_VERSION = re.compile(r"/v[0-9]+(?:(?:alpha|beta)[0-9]*)?(?:/openai)?\Z")
+#: The version that our routes have.
+OUR_VERSION = "/v1"
+
 
 def split_address(address: str) -> tuple[str, int]:
     """Host (IPv6 without its brackets) and port of a listener's `host:port`.
@@ -52,6 +57,22 @@ def url_fault(url: str, key_file: str) -> str | None:
     if any(part in {".", ".."} for part in parts.path.lower().replace("%2e", ".").split("/")):
         return "must not have dot segments in its path"
     return None
+
+
+def before_version(path: str) -> str:
+    """What stands in a URL's path before the version of an API at its end; all of it where there is none."""
+    path = path.rstrip("/")
+    version = _VERSION.search(path)
+    return path if version is None else path[: version.start()]
+
+
+def asked_url(url: str, path: str) -> str:
+    """What an upstream with this URL is asked for where a request is for `path`: a version of its own replaces ours."""
+    base = url.rstrip("/")
+    own = urlsplit(base).path
+    if path.startswith(f"{OUR_VERSION}/") and before_version(own) != own:
+        return base + path.removeprefix(OUR_VERSION)
+    return base + path
 
 
 def origin_fault(origin: str) -> str | None:

@@ -8,11 +8,12 @@ from typing import Any
 
 import msgspec
 
+from .addresses import asked_url
 from .json_schema import json_schema
 from .keys import Secrets
 from .load import load
 from .problems import ConfigError, Problem
-from .schema import NamedUpstream, Settings
+from .schema import NamedUpstream, Provider, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +37,22 @@ def check(path: Path | None, environ: Mapping[str, str]) -> Report:
         f"{name}: good",
         f"  mode {loaded.settings.mode}, upstream {upstream.provider} at {upstream.url} (API key: {key})",
         *(_named(it, secrets) for it in loaded.settings.upstreams),
+        *(f"  asks for {url}" for url in asked_urls(loaded.settings)),
         f"  {loaded.hash}",
         *(f"  warning: {warning}" for warning in loaded.warnings),
     ]
     return Report("\n".join(lines), 0)
+
+
+#: What is asked for of an upstream that speaks a protocol.
+_PATHS: Mapping[Provider, str] = {Provider.ANTHROPIC: "/v1/messages", Provider.OPENAI: "/v1/chat/completions"}
+
+
+def asked_urls(settings: Settings) -> list[str]:
+    """What upstreams are asked for: each one's first route, by which a wrong path is seen before the first request."""
+    every = [(settings.upstream.provider, settings.upstream.url)]
+    every += [(one.provider, one.url or "") for one in settings.upstreams]
+    return [asked_url(url, _PATHS[provider]) for provider, url in every if provider in _PATHS]
 
 
 def _named(upstream: NamedUpstream, secrets: Secrets) -> str:

@@ -88,8 +88,9 @@ class Upstream(Section, frozen=True):
         Meta(
             pattern=URL_PATTERN,
             description="The upstream's base URL, http or https, without credentials, query or fragment; a path in "
-            "it goes before each request's path. The default is the provider's own API; required with "
-            "provider Any and in mode Ingress.",
+            "it goes before each request's path, and a version at its end (`/v1`, `/api/paas/v4`, `/v1beta/openai`) "
+            "replaces ours: `/v1/chat/completions` is `/api/paas/v4/chat/completions` there. The default is the "
+            "provider's own API; required with provider Any and in mode Ingress.",
         ),
     ] = DEFAULT_UPSTREAM_URL
     api_key_file: Annotated[
@@ -130,6 +131,16 @@ class Upstream(Section, frozen=True):
         int,
         Meta(ge=1, le=120, description="Until a connection to the upstream stands, name resolution and TLS included."),
     ] = 10
+    idle_reuse_seconds: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=3600,
+            description="How long a connection to the upstream may have rested and still be used again; 0: never. "
+            "Below the server's own limit, which is 5 s for uvicorn and vLLM: a connection that it is just closing "
+            "costs a request, which may have arrived and is not sent again.",
+        ),
+    ] = 4
     trust_env: Annotated[
         bool,
         Meta(

@@ -8,9 +8,9 @@ import errno
 import ipaddress
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import httpx
 
@@ -25,6 +25,8 @@ ADDRESSES_SECONDS = 10.0
 
 #: Family, protocol and address of a socket to connect.
 Address = tuple[int, int, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
+#: Asks for the addresses of a host and port, as `getaddrinfo` gives them.
+Resolve = Callable[[str, int], Awaitable[Sequence[tuple[int, int, int, str, Any]]]]
 P = TypeVar("P", bound=asyncio.Protocol)
 
 
@@ -39,6 +41,7 @@ class Dialer:
         *,
         connect_timeout_seconds: float,
         stall_seconds: float,
+        resolve: Resolve | None = None,
     ) -> None:
         self._host = host
         self._port = port
@@ -46,6 +49,7 @@ class Dialer:
         self._timeout_seconds = connect_timeout_seconds
         self._stall_seconds = stall_seconds
         self._loop = asyncio.get_running_loop()
+        self._resolve = resolve or _resolve
         self._literal = _is_address(host)
         self._asking: asyncio.Task[Sequence[Address]] | None = None
         self._good_until = 0.0
@@ -56,21 +60,15 @@ class Dialer:
 
         Errors: httpx.ConnectTimeout, httpx.ConnectError.
         """
+        asked = None
         try:
             async with asyncio.timeout(self._timeout_seconds):
-                made = await self._first(await self._addresses())
-                return await self._started(made, make)
-        except TimeoutError as error:
-            if error.errno is not None:
-                raise httpx.ConnectError(errno.errorcode.get(error.errno, str(error))) from error
-            raise httpx.ConnectTimeout("no connection in time") from error
-        except socket.gaierror as error:
-            raise httpx.ConnectError("its name has no address") from error
-        except (ssl.SSLError, ssl.CertificateError) as error:
-            raise httpx.ConnectError(f"TLS failed: {error}") from error
+                addresses = await self._addresses()
+                asked = self._asking
+                return await self._started(await self._first(addresses), make)
         except OSError as error:
-            words = str(error) or type(error).__name__
-            raise httpx.ConnectError(errno.errorcode.get(error.errno or 0, words)) from error
+            self._forget(asked)
+            raise _told(error) from error
 
     def close(self) -> None:
         """Stop asking for addresses."""
@@ -107,8 +105,13 @@ class Dialer:
         first = self._turn % len(found)
         return [*found[first:], *found[:first]]
 
+    def _forget(self, asked: asyncio.Task[Sequence[Address]] | None) -> None:
+        """Ask anew at the next try: the name may have moved to others than these, of which none would do."""
+        if asked is not None and asked is self._asking and asked.done():
+            self._good_until = 0.0
+
     async def _ask(self) -> Sequence[Address]:
-        found = await self._loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+        found = await self._resolve(self._host, self._port)
         if not found:
             raise socket.gaierror(socket.EAI_NONAME, "no address")
         return [(family, protocol, address) for family, _, protocol, _, address in found]
@@ -161,6 +164,24 @@ class Dialer:
             made.close()
             raise
         return made
+
+
+def _told(error: OSError) -> httpx.TransportError:
+    """What happened, as httpx says it."""
+    match error:
+        case TimeoutError(errno=None):
+            return httpx.ConnectTimeout("no connection in time")
+        case socket.gaierror():
+            return httpx.ConnectError("its name has no address")
+        case ssl.SSLError():
+            return httpx.ConnectError(f"TLS failed: {error}")
+        case _:
+            words = str(error) or type(error).__name__
+            return httpx.ConnectError(errno.errorcode.get(error.errno or 0, words))
+
+
+async def _resolve(host: str, port: int) -> Sequence[tuple[int, int, int, str, Any]]:
+    return await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 def _close_late(task: asyncio.Task[socket.socket]) -> None:

@@ -27,6 +27,8 @@ class PooledTransport(httpx.AsyncBaseTransport):
     def __init__(self, origin: httpx.URL) -> None:
         #: Where requests go; their own URL is not looked at.
         self.origin = origin
+        #: A 404 of this origin's was logged: once is enough to find a wrong path.
+        self.has_said_404 = False
 
     async def handle_async_request(self, request: httpx.Request) -> UpstreamResponse:
         """Send a request and return the answer as soon as its head is there; its stream must be closed.

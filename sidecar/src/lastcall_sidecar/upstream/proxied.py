@@ -31,9 +31,10 @@ from .pool import PooledTransport
 class ProxiedTransport(PooledTransport):
     """Requests by way of the environment's proxy."""
 
-    def __init__(self, session: aiohttp.ClientSession, origin: httpx.URL) -> None:
+    def __init__(self, session: aiohttp.ClientSession, origin: httpx.URL, proxy: str) -> None:
         super().__init__(origin)
         self._session = session
+        self._proxy = proxy
         self._scheme = origin.scheme
         self._host = origin.host
         self._port = origin.port or (443 if origin.scheme == "https" else 80)
@@ -61,6 +62,7 @@ class ProxiedTransport(PooledTransport):
                 headers=headers,
                 data=_payload(body),
                 allow_redirects=False,
+                proxy=self._proxy,
             )
         except aiohttp.ClientError as error:
             raise _translate(error) from error
@@ -174,17 +176,17 @@ def _translate(error: aiohttp.ClientError) -> httpx.TransportError:
 def make_proxied(
     origin: httpx.URL,
     tls: ssl.SSLContext | None,
+    proxy: str,
     *,
     connect_timeout_seconds: float,
     stall_seconds: float,
-    idle_seconds: float,
 ) -> ProxiedTransport:
     """A transport to one origin by way of the proxy that the environment names. Needs a running event loop."""
-    del idle_seconds  # nothing is ever idle here
     connector = _Connector(
         limit=0,
         force_close=True,
         ssl=tls or True,
+        use_dns_cache=False,  # a name whose addresses failed must be asked for anew
         socket_factory=functools.partial(_socket, stall_seconds=stall_seconds),
     )
     session = aiohttp.ClientSession(
@@ -193,7 +195,6 @@ def make_proxied(
         auto_decompress=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
-        trust_env=True,
         read_bufsize=READ_AHEAD_BYTES,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
@@ -201,7 +202,7 @@ def make_proxied(
     # aiohttp sends a GET again when a reused connection breaks. It may have arrived the first time, and there is no
     # public switch (its own test client sets the same attribute).
     session._retry_connection = False  # noqa: SLF001
-    return ProxiedTransport(session, origin)
+    return ProxiedTransport(session, origin, proxy)
 
 
 def _socket(address: aiohttp.connector.AddrInfoType, *, stall_seconds: float) -> socket.socket:
