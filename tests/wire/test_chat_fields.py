@@ -85,7 +85,15 @@ TRANSLATED = {
     ),
     "a strict tool": (
         {"tools": [{"type": "function", "function": {**FUNCTION, "strict": True}}]},
-        {"tools": [{**TOLD_TOOL, "strict": True}]},
+        {
+            "tools": [
+                {
+                    **TOLD_TOOL,
+                    "input_schema": {**FUNCTION["parameters"], "additionalProperties": False},
+                    "strict": True,
+                }
+            ]
+        },
     ),
     "a tool to be cached": (
         {"tools": [{**TOOL, "cache_control": {"type": "ephemeral"}}]},
@@ -322,12 +330,12 @@ def test_numbers_keep_their_digits():
         + b'}"}}]},{"role":"tool","tool_call_id":"a",'
         b'"content":"y"}],"temperature":0.50,"tools":[{"type":"function","function":{"name":"f","parameters":{"default":'
         + number
-        + b'}}}],"response_format":{"type":"json_schema","json_schema":{"schema":{"const":'
+        + b'}}}],"response_format":{"type":"json_schema","json_schema":{"schema":{"enum":'
         + number
         + b"}}}}"
     )
     made = CHAT_ON_MESSAGES.request(raw, Options(MODEL)).body
     assert b'"input":{"x":' + number + b"}" in made
     assert b'"input_schema":{"type":"object","default":' + number + b"}" in made
-    assert b'"schema":{"const":' + number + b"}" in made
+    assert b'"schema":{"enum":' + number + b"}" in made
     assert b'"temperature":0.50' in made
