@@ -63,9 +63,6 @@ def test_pods_meet_the_restricted_standard_with_a_read_only_root() -> None:
     for spec in (pod(), test_pod):
         assert spec["securityContext"] == {
             "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "runAsGroup": 65532,
-            "fsGroup": 65532,
             "seccompProfile": {"type": "RuntimeDefault"},
         }
         assert spec["automountServiceAccountToken"] is False

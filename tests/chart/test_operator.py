@@ -53,7 +53,7 @@ def test_every_pod_meets_the_restricted_standard_with_a_read_only_root(values: V
     for name, spec in specs.items():
         context = spec["securityContext"]
         assert context["runAsNonRoot"] is True, name
-        assert context["runAsUser"] == 65532, name
+        assert not {"runAsUser", "runAsGroup", "fsGroup"} & set(context), f"{name}: OpenShift gives it one"
         assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec), name
         assert not any("hostPath" in volume for volume in spec.get("volumes", [])), name
@@ -299,3 +299,36 @@ def test_nonsense_is_refused_with_a_sentence(values: Values, sentence: str) -> N
     with pytest.raises(RenderError) as refused:
         text(values)
     assert sentence in str(refused.value)
+
+
+_SAFE = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+
+
+@pytest.mark.parametrize("theirs", [pytest.param("", id="ours alone"), pytest.param("cache", id="with theirs")])
+def test_no_volume_keeps_the_autoscaler_from_a_node(theirs: str) -> None:
+    values = {f"{part}.podAnnotations": {"team": "a", _SAFE: theirs} for part in ("gateway", "operator")}
+    deployments = named("Deployment", values)
+    assert len(deployments) == 3
+    for name, each in deployments.items():
+        template = each["spec"]["template"]
+        local = [volume["name"] for volume in template["spec"]["volumes"] if "emptyDir" in volume]
+        listed = template["metadata"]["annotations"][_SAFE].split(",")
+        assert listed == [*([theirs] if theirs else []), *local], name
+        assert template["metadata"]["annotations"]["team"] == "a", name
+
+
+def test_a_user_that_is_given_is_taken() -> None:
+    for name, spec in _pod_specs({"gateway.runAsUser": 4711, "operator.runAsUser": 4711}).items():
+        assert (spec["securityContext"]["runAsUser"], spec["securityContext"]["runAsGroup"]) == (4711, 4711), name
+
+
+def test_secrets_can_be_read_by_the_user_that_the_cluster_gives() -> None:
+    values = {**_ALL, "gateway.upstreamApiKey.existingSecret": "u", "gateway.clientApiKeys.existingSecret": "c"}
+    secrets = [
+        volume["secret"]
+        for each in named("Deployment", values).values()
+        for volume in each["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+    ]
+    assert secrets
+    assert {each["defaultMode"] for each in secrets} == {0o444}, "there is no group that both have"

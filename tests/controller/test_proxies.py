@@ -23,7 +23,7 @@ from tests.controller.test_process import stream_proxy
 from tests.controller.world import World, condition, world
 
 FREE = [{"name": "app", "image": "app:1", "ports": [{"name": "http", "containerPort": 8000}]}]
-TAKEN = [*FREE, {"name": "b", "image": "b:1", "ports": [{"containerPort": port} for port in (8080, 18080, 28080)]}]
+TAKEN = [*FREE, {"name": "b", "image": "b:1", "ports": [{"containerPort": port} for port in (15080, 18080, 28080)]}]
 
 
 def put_workload(it: World, containers: Any) -> None:
@@ -54,7 +54,7 @@ async def test_a_taken_port_is_told_although_no_pod_can_exist() -> None:
         assert await it.proxy() == 5.0
         status, _, message = told(it, "PortConflict")
         assert status == "True"
-        assert "Deployment chat: spec.containers[].ports: none of 8080, 18080, 28080" in message
+        assert "Deployment chat: spec.containers[].ports: none of 15080, 18080, 28080" in message
         assert told(it, "Ready")[:2] == ("False", "PortConflict")
         assert {("Deployment", "chat", "PortConflict"), ("StreamProxy", "chat", "PortConflict")} <= warnings(it)
         written = it.writes()

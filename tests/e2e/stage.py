@@ -136,20 +136,25 @@ class Stage:
             raise AssertionError(f"{error}\n{states}\n{events[-4000:]}") from None
         return sorted(pod["metadata"]["name"] for pod in found)
 
-    async def livez(self, pod: str, port: int = 8081) -> Object | None:
+    async def admin_port(self, pod: str) -> int:
+        """Where the sidecar of a pod answers: injected ones and gateways listen on different ports."""
+        answer = await self.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}")
+        return int(answer.json()["metadata"]["annotations"]["lastcall.dev/admin-port"])
+
+    async def livez(self, pod: str) -> Object | None:
         """What the sidecar in a pod says of itself; None when it cannot be asked."""
         try:
+            port = await self.admin_port(pod)
             answer = await self.http.get(f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/livez")
-        except httpx.HTTPError:
+        except (httpx.HTTPError, KeyError):
             return None
         found: Object | None = answer.json() if answer.status_code == 200 else None
         return found
 
-    def hold(self, pod: str, streams: int, seconds: float, port: int = 8080) -> Held:
-        """Keep so many streams of that length on a pod."""
-        url = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/v1/messages"
+    def hold(self, pod: str, streams: int, seconds: float, port: int | None = None) -> Held:
+        """Keep so many streams of that length on a pod; without a port on its sidecar's."""
         begun = [asyncio.Event() for _ in range(streams)]
-        return Held(pod, [asyncio.create_task(self._stream(url, seconds, event)) for event in begun], begun)
+        return Held(pod, [asyncio.create_task(self._stream(pod, port, seconds, event)) for event in begun], begun)
 
     async def carries(self, loads: Mapping[str, int], within_seconds: float = 30.0) -> None:
         """Wait until the pods say that they carry this."""
@@ -166,9 +171,12 @@ class Stage:
         except AssertionError as error:
             raise AssertionError(f"{error}; they say {seen}") from None
 
-    async def _stream(self, url: str, seconds: float, begun: asyncio.Event) -> tuple[Verdict, str]:
+    async def _stream(self, pod: str, port: int | None, seconds: float, begun: asyncio.Event) -> tuple[Verdict, str]:
         body = ask(seconds)
         try:
+            # The traffic port is the one before the admin port, here as there.
+            port = await self.admin_port(pod) - 1 if port is None else port
+            url = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/v1/messages"
             async with self.http.stream("POST", url, json=body, headers=_HEADERS, timeout=PATIENCE_SECONDS) as answer:
                 begun.set()
                 received = b"".join([chunk async for chunk in answer.aiter_raw()])

@@ -46,7 +46,8 @@ async def a_labelled_deployment_streams_through_the_same_service_and_survives_a_
         for pod in await stage.pods():
             sidecar = next(item for item in pod["spec"]["initContainers"] if item["name"] == "lastcall")
             assert sidecar["restartPolicy"] == "Always"
-            assert {port["name"] for port in sidecar["ports"]} >= {"http"}
+            declared = {port["name"]: port["containerPort"] for port in pod["spec"]["containers"][0]["ports"]}
+            assert declared == {"http-app": 8000, "http": 15080}
         async with Load(await stage.url(), _SHAPE) as load:
             await load.saturated()
             await asyncio.sleep(3)

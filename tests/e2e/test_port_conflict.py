@@ -14,7 +14,7 @@ from tests.support.together import Together
 pytestmark = [pytest.mark.e2e, pytest.mark.asyncio(loop_scope="session")]
 
 #: Where the sidecar would listen for traffic; each is taken by the app itself.
-_TAKEN = [{"containerPort": port} for port in (8080, 18080, 28080)]
+_TAKEN = [{"containerPort": port} for port in (15080, 18080, 28080)]
 cases = Together(4)
 
 
@@ -41,9 +41,9 @@ async def _told(stage: Stage, kind: str, reason: str, *words: str) -> None:
 async def a_taken_port_is_a_condition_and_an_event_until_it_is_free() -> None:
     async with staged("ports") as stage:
         await stage.apply(stream_proxy(), service(), deployment(pod_template(_crowded(stage.image)), 1))
-        await stage.says("streamproxy/chat", "PortConflict", "True", "Deployment chat", "8080, 18080, 28080")
+        await stage.says("streamproxy/chat", "PortConflict", "True", "Deployment chat", "15080, 18080, 28080")
         await stage.says("streamproxy/chat", "Ready", "False", "PortConflict")
-        await _told(stage, "Deployment", "PortConflict", "8080, 18080, 28080")
+        await _told(stage, "Deployment", "PortConflict", "15080, 18080, 28080")
         assert await stage.pods() == []
         await stage.apply(deployment(pod_template(app_container(stage.image)), 1))
         await stage.ready(1)

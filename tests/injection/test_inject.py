@@ -8,7 +8,7 @@ from tests.injection.pods import DEFAULTS, app, env, pod, proxy, sidecar
 
 from lastcall_operator.injection import InjectionDefaults, InjectionError, inject, undo, wants_injection
 
-WAIT = {"httpGet": {"path": "/drain/wait?role=app", "port": 8081, "scheme": "HTTP"}}
+WAIT = {"httpGet": {"path": "/drain/wait?role=app", "port": 15081, "scheme": "HTTP"}}
 EXEC = {"exec": {"command": ["lastcall-sidecar", "drain", "--wait"]}}
 
 
@@ -30,27 +30,30 @@ def test_ingress_puts_a_native_sidecar_before_the_app():
     assert made["image"] == "lastcall-sidecar:0.1.0"
     assert made["imagePullPolicy"] == "IfNotPresent"
     assert made["args"] == ["serve", "--config", "/etc/lastcall/config/lastcall.yaml"]
-    assert made["ports"] == [
-        {"name": "http", "containerPort": 8080, "protocol": "TCP"},
-        {"name": "lastcall-admin", "containerPort": 8081, "protocol": "TCP"},
-    ]
+    assert made["ports"] == [{"name": "lastcall-admin", "containerPort": 15081, "protocol": "TCP"}]
     assert env(made) == {
         "LASTCALL_POD__NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "LASTCALL_POD__UID": {"fieldRef": {"fieldPath": "metadata.uid"}},
         "LASTCALL_LOGS__LEVEL": "info",
-        "LASTCALL_LISTEN__TRAFFIC": "0.0.0.0:8080",
-        "LASTCALL_LISTEN__ADMIN": "0.0.0.0:8081",
+        "LASTCALL_LISTEN__TRAFFIC": "0.0.0.0:15080",
+        "LASTCALL_LISTEN__ADMIN": "0.0.0.0:15081",
         "LASTCALL_UPSTREAM__URL": "http://127.0.0.1:8000",
     }
     assert made["lifecycle"] == {"preStop": EXEC}
-    assert made["startupProbe"]["httpGet"] == {"path": "/livez", "port": 8081}
-    assert made["livenessProbe"]["httpGet"] == {"path": "/livez", "port": 8081}
+    assert made["startupProbe"]["httpGet"] == {"path": "/livez", "port": 15081}
+    assert made["livenessProbe"]["httpGet"] == {"path": "/livez", "port": 15081}
     assert (made["livenessProbe"]["timeoutSeconds"], made["livenessProbe"]["failureThreshold"]) == (10, 6)
     assert made["livenessProbe"]["terminationGracePeriodSeconds"] == 60
-    assert made["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 8081}
+    assert made["readinessProbe"]["httpGet"] == {"path": "/ready", "port": 15081}
     assert made["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
     assert after["spec"]["containers"] == [
-        app(ports=[{"name": "http-app", "containerPort": 8000}], lifecycle={"preStop": WAIT})
+        app(
+            ports=[
+                {"name": "http-app", "containerPort": 8000},
+                {"name": "http", "containerPort": 15080, "protocol": "TCP"},
+            ],
+            lifecycle={"preStop": WAIT},
+        )
     ]
     assert after["spec"]["terminationGracePeriodSeconds"] == 30 + 1920 + 5 + 30
     assert after["metadata"]["labels"] == {
@@ -63,20 +66,45 @@ def test_ingress_puts_a_native_sidecar_before_the_app():
 def test_the_sidecar_is_as_restricted_pod_security_asks():
     context = sidecar(injected())["securityContext"]
     assert context["runAsNonRoot"] is True
-    assert context["runAsUser"] == 65532
+    assert not {"runAsUser", "runAsGroup"} & set(context), "OpenShift gives it one"
     assert context["allowPrivilegeEscalation"] is False
     assert context["readOnlyRootFilesystem"] is True
     assert context["capabilities"] == {"drop": ["ALL"]}
     assert context["seccompProfile"] == {"type": "RuntimeDefault"}
 
 
+def test_the_sidecar_of_a_pod_of_root_is_not_root():
+    before = pod(securityContext={"runAsUser": 0})
+    assert sidecar(injected(before))["securityContext"]["runAsUser"] == 65532
+    assert "runAsUser" not in sidecar(injected(pod(securityContext={"runAsUser": 1000})))["securityContext"]
+
+
+@pytest.mark.parametrize("mode", ["Ingress", "Egress", "Gateway"])
+@pytest.mark.parametrize(
+    ("theirs", "joined"),
+    [(None, []), ("cache", ["cache"]), ("cache, more", ["cache, more"]), ("", [])],
+    ids=["none", "theirs", "two of theirs", "empty"],
+)
+def test_our_volumes_do_not_keep_a_node_from_being_removed(mode, theirs, joined):
+    name = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+    before = pod()
+    if theirs is not None:
+        before["metadata"]["annotations"] = {name: theirs}
+    after = injected(before, mode)
+    ours = [it["name"] for it in after["spec"]["volumes"] if "emptyDir" in it]
+    assert ours == (["lastcall-run"] if mode == "Gateway" else ["lastcall-run", "lastcall-tmp"])
+    assert after["metadata"]["annotations"][name] == ",".join([*joined, *ours])
+    assert injected(after, mode) == after
+    assert undo(after) == (before if theirs else pod())
+
+
 def test_the_annotations_say_what_was_done():
     annotations = injected(pod(terminationGracePeriodSeconds=7))["metadata"]["annotations"]
-    assert annotations["lastcall.dev/admin-port"] == "8081"
+    assert annotations["lastcall.dev/admin-port"] == "15081"
     assert annotations["lastcall.dev/stream-proxy"] == "chat"
     assert json.loads(annotations["lastcall.dev/original"]) == {
         "terminationGracePeriodSeconds": 7,
-        "containers": {"app": {"preStop": None, "ports": {"http": "http-app"}}},
+        "containers": {"app": {"preStop": None, "ports": {"http": "http-app"}, "declared": {"http": 15080}}},
     }
     written = json.loads(annotations["lastcall.dev/injected"])
     assert written["version"] == 2
@@ -179,7 +207,7 @@ def test_a_kept_hook_follows_the_port_too():
 def test_the_port_is_found_by_name_or_number(wanted):
     other = app("metrics", ports=[{"name": "metrics", "containerPort": 9000}])
     after = injected(pod(other, app()), appPort=wanted)
-    assert sidecar(after)["ports"][0] == {"name": "http", "containerPort": 8080, "protocol": "TCP"}
+    assert after["spec"]["containers"][1]["ports"][1] == {"name": "http", "containerPort": 15080, "protocol": "TCP"}
     assert env(sidecar(after))["LASTCALL_UPSTREAM__URL"] == "http://127.0.0.1:8000"
     assert after["spec"]["containers"][0]["ports"] == other["ports"]
     assert after["spec"]["containers"][1]["ports"][0]["name"] == "http-app"
@@ -193,30 +221,36 @@ def test_the_port_is_found_by_name_or_number(wanted):
         pytest.param([("http", 8000), ("http-app", 9)], ["http-app2", "http-app"], ["http"], id="unique"),
         pytest.param([("http", 8000), ("web", 8000)], ["http-app", "web-app"], ["http", "web"], id="all its names"),
         pytest.param([(None, 8000)], [None], ["lastcall"], id="no name"),
+        pytest.param([(None, 8000), ("lastcall", 9)], [None, "lastcall"], [], id="no name, and ours is taken"),
     ],
 )
 def test_the_name_of_the_port_is_the_sidecar_s(declared, renamed, taken_over):
     ports = [{"containerPort": number, **({"name": name} if name else {})} for name, number in declared]
     after = injected(pod(app(ports=ports)), appPort=8000)
-    assert [port.get("name") for port in after["spec"]["containers"][0]["ports"]] == renamed
-    assert [port["name"] for port in sidecar(after)["ports"]] == [*taken_over, "lastcall-admin"]
+    declared = after["spec"]["containers"][0]["ports"]
+    assert [port.get("name") for port in declared] == [*renamed, *taken_over]
+    assert {port["containerPort"] for port in declared[len(renamed) :]} <= {15080}
+    assert [port["name"] for port in sidecar(after)["ports"]] == ["lastcall-admin"]
+    assert undo(after) == pod(app(ports=ports))
 
 
 @pytest.mark.parametrize(
     ("containers", "traffic", "admin"),
     [
-        pytest.param([app(ports=[{"name": "http", "containerPort": 8080}])], 18080, 8081, id="the app has 8080"),
+        pytest.param([app(ports=[{"name": "http", "containerPort": 15080}])], 18080, 15081, id="the app has 15080"),
         pytest.param(
-            [app(ports=[{"name": "http", "containerPort": 8081}])], 8080, 18081, id="the app has the admin port"
+            [app(ports=[{"name": "http", "containerPort": 15081}])], 15080, 18081, id="the app has the admin port"
         ),
         pytest.param(
-            [app(), app("b", ports=[{"containerPort": port} for port in (8080, 18080, 8081, 18081)])],
+            [app(), app("b", ports=[{"containerPort": port} for port in (15080, 18080, 15081, 18081)])],
             28080,
             28081,
             id="two of each taken",
         ),
-        pytest.param([app(livenessProbe={"grpc": {"port": 8080}})], 18080, 8081, id="a probe asks an undeclared port"),
-        pytest.param([app(), app("udp", ports=[{"containerPort": 8080, "protocol": "UDP"}])], 8080, 8081, id="UDP"),
+        pytest.param(
+            [app(livenessProbe={"grpc": {"port": 15080}})], 18080, 15081, id="a probe asks an undeclared port"
+        ),
+        pytest.param([app(), app("udp", ports=[{"containerPort": 15080, "protocol": "UDP"}])], 15080, 15081, id="UDP"),
     ],
 )
 def test_the_sidecar_listens_where_nobody_else_does(containers, traffic, admin):
@@ -227,8 +261,14 @@ def test_the_sidecar_listens_where_nobody_else_does(containers, traffic, admin):
     assert after["spec"]["containers"][0]["lifecycle"]["preStop"]["httpGet"]["port"] == admin
 
 
+def test_an_app_that_does_not_declare_the_port_that_everybody_likes_has_it():
+    made = env(sidecar(injected()))
+    used = {made[name].rpartition(":")[2] for name in ("LASTCALL_LISTEN__TRAFFIC", "LASTCALL_LISTEN__ADMIN")}
+    assert not used & {"80", "3000", "5000", "8000", "8080", "8081", "8443", "8888", "9000", "9090"}
+
+
 def test_a_port_of_an_init_container_is_taken_too():
-    init = {"name": "mesh", "restartPolicy": "Always", "ports": [{"containerPort": 8080}]}
+    init = {"name": "mesh", "restartPolicy": "Always", "ports": [{"containerPort": 15080}]}
     assert env(sidecar(injected(pod(initContainers=[init]))))["LASTCALL_LISTEN__TRAFFIC"] == "0.0.0.0:18080"
 
 
@@ -333,18 +373,18 @@ def test_egress_leads_the_app_through_the_sidecar_and_gates_nothing():
     after = injected(pod(own, initContainers=[{"name": "warm", "image": "w"}]), "Egress")
     made = sidecar(after)
     assert "readinessProbe" not in made
-    assert env(made)["LASTCALL_LISTEN__TRAFFIC"] == "127.0.0.1:8080"
-    assert env(made)["LASTCALL_LISTEN__ADMIN"] == "0.0.0.0:8081"
+    assert env(made)["LASTCALL_LISTEN__TRAFFIC"] == "127.0.0.1:15080"
+    assert env(made)["LASTCALL_LISTEN__ADMIN"] == "0.0.0.0:15081"
     assert "LASTCALL_UPSTREAM__URL" not in env(made)
-    assert [port["name"] for port in made["ports"]] == ["lastcall", "lastcall-admin"]
+    assert [port["name"] for port in made["ports"]] == ["lastcall-admin"]
     (container,) = after["spec"]["containers"]
     assert env(container)["OPENAI_BASE_URL"] == {"configMapKeyRef": {"name": "c", "key": "k"}}
-    assert env(container)["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:8080"
+    assert env(container)["ANTHROPIC_BASE_URL"] == "http://127.0.0.1:15080"
     assert container["ports"] == own["ports"]
     assert "lifecycle" not in container
     assert env(after["spec"]["initContainers"][1]) == {
-        "ANTHROPIC_BASE_URL": "http://127.0.0.1:8080",
-        "OPENAI_BASE_URL": "http://127.0.0.1:8080/v1",
+        "ANTHROPIC_BASE_URL": "http://127.0.0.1:15080",
+        "OPENAI_BASE_URL": "http://127.0.0.1:15080/v1",
     }
 
 
@@ -443,10 +483,10 @@ def test_a_gateway_listens_where_its_own_variables_say():
             id="another has the name, the number is meant",
         ),
         pytest.param(
-            pod(app(), app("b", ports=[{"containerPort": port} for port in (8080, 18080, 28080)])),
+            pod(app(), app("b", ports=[{"containerPort": port} for port in (15080, 18080, 28080)])),
             "Ingress",
             {},
-            ["8080, 18080, 28080", "traffic"],
+            ["15080, 18080, 28080", "traffic"],
             "PortConflict",
             id="no free port",
         ),

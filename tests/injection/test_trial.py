@@ -5,7 +5,7 @@ from tests.injection.pods import DEFAULTS, app, pod, proxy
 
 from lastcall_operator.injection import Refusal, refusals, template_of
 
-TAKEN = pod(app(), app("b", ports=[{"containerPort": port} for port in (8080, 18080, 28080)]))
+TAKEN = pod(app(), app("b", ports=[{"containerPort": port} for port in (15080, 18080, 28080)]))
 
 
 def workload(of=None, kind="Deployment", name="chat", **metadata):
@@ -27,7 +27,7 @@ def test_a_taken_port_is_a_conflict_of_ports():
     template = workload(TAKEN)
     (refusal,) = tried(template)
     assert (refusal.template, refusal.reason) == (template, "PortConflict")
-    assert refusal.message.startswith("Deployment chat: spec.containers[].ports: none of 8080, 18080, 28080 is free")
+    assert refusal.message.startswith("Deployment chat: spec.containers[].ports: none of 15080, 18080, 28080 is free")
 
 
 def test_every_other_refusal_is_told_as_well():

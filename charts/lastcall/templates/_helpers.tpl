@@ -41,12 +41,27 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end -}}
 
-{{/* What the restricted Pod Security standard asks of a pod that runs as this user. */}}
+{{/*
+What the restricted Pod Security standard asks of a pod. Without a user it runs as the image's own (65532), or as the one
+that the cluster gives it: OpenShift refuses any that it has not given.
+*/}}
 {{- define "lastcall.podSecurityContext" -}}
 runAsNonRoot: true
-runAsUser: {{ . }}
-runAsGroup: {{ . }}
-fsGroup: {{ . }}
+{{- with . }}
+runAsUser: {{ int64 . }}
+runAsGroup: {{ int64 . }}
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
+{{- end -}}
+
+{{/*
+A pod's annotations, and with them the volumes that may go with the pod: cluster-autoscaler leaves a node alone whose pods
+have others. dict "annotations" {…} "volumes" (list …).
+*/}}
+{{- define "lastcall.podAnnotations" -}}
+{{- $name := "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes" -}}
+{{- $theirs := get .annotations $name | default "" -}}
+{{- $ours := join "," .volumes -}}
+{{- toYaml (merge (dict $name (ternary (printf "%s,%s" $theirs $ours) $ours (ne $theirs ""))) .annotations) -}}
 {{- end -}}

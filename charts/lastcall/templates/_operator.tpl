@@ -158,10 +158,8 @@ labels:
   {{- with .root.Values.operator.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with .root.Values.operator.podAnnotations }}
 annotations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- include "lastcall.podAnnotations" (dict "annotations" .root.Values.operator.podAnnotations "volumes" (list "tmp")) | nindent 2 }}
 {{- end -}}
 
 {{/* Probes of both processes, on the admin port. Liveness is patient: an operator that is restarted helps nobody. */}}

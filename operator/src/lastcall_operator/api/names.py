@@ -25,6 +25,9 @@ ORIGINAL = f"{GROUP}/original"
 #: What the injection has to tell (a list of {reason, message}), as JSON; the controller makes events of it.
 NOTES = f"{GROUP}/notes"
 
+#: Annotation of pods, cluster-autoscaler's: volumes, by name, that may go with their pod.
+SAFE_TO_EVICT_VOLUMES = "cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes"
+
 #: Annotations of pods, written while they are asked to go.
 HELD_SINCE = f"{GROUP}/held-since"
 #: Since when a StatefulSet's rollout (`OnDelete`) has waited for the pod to drain: written by the controller alone.
@@ -49,6 +52,7 @@ CONFIG_FILE = "lastcall.yaml"
 CONFIG_FOLDER = "/etc/lastcall/config"
 SECRETS_FOLDER = "/etc/lastcall/secrets"
 SIDECAR_CONTAINER = "lastcall"
+#: Where the image listens by itself: the chart's gateway, a pod of mode Gateway. Injected sidecars listen elsewhere.
 ADMIN_PORT_DEFAULT = 8081
 TRAFFIC_PORT_DEFAULT = 8080
 

@@ -1,7 +1,9 @@
 """Ingress: the app's port is found, and its names are taken over by the sidecar.
 
 Pure. A Service that names its target then leads to the sidecar in injected pods and to the app in plain ones.
-Kubernetes looks for a name among a pod's containers first, so the app must give its name up.
+The app gives its name up, and its own container declares it anew with the sidecar's number: a port is but a
+declaration, and a pod has one network. EndpointSlice controllers before 1.33 look for names in `spec.containers` only,
+where no native sidecar is found (https://github.com/kubernetes/kubernetes/issues/127958, not backported).
 """
 
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ from lastcall_operator.api.streamproxy import StreamProxy
 from lastcall_operator.injection.containers import Object, all_containers, free_name, port_users, ports, rename_port
 from lastcall_operator.injection.errors import InjectionError, Note
 from lastcall_operator.injection.original import Original
+
+#: The name of the traffic port where there is no name of the app's to take over.
+PLAIN_PORT_NAME = "lastcall"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,8 @@ def find_app_port(spec: Object, proxy: StreamProxy) -> AppPort:
     return found[0]
 
 
-def take_over(spec: Object, app: AppPort, original: Original, notes: list[Note]) -> list[str]:
-    """Rename the app's port, under all its names; returns the names that are the sidecar's now."""
+def take_over(spec: Object, app: AppPort, traffic_port: int, original: Original, notes: list[Note]) -> None:
+    """Rename the app's port, under all its names, and give those to the sidecar's number."""
     # The first: that no two have one name is checked after us, and told as a conflict below.
     container = next(it for it in spec["containers"] if it["name"] == app.container)
     taken = {port["name"] for it in all_containers(spec) for port in it.get("ports") or [] if port.get("name")}
@@ -82,4 +87,7 @@ def take_over(spec: Object, app: AppPort, original: Original, notes: list[Note])
     if others:
         what = f"spec.containers[{others[0]}].ports: the name {' or '.join(freed)} is claimed there, too"
         raise InjectionError(what, Reason.PORT_CONFLICT)
-    return freed
+    if not freed and PLAIN_PORT_NAME not in taken:
+        freed = [PLAIN_PORT_NAME]
+    container["ports"] += [{"name": name, "containerPort": traffic_port, "protocol": "TCP"} for name in freed]
+    original.of(container).declared = dict.fromkeys(freed, traffic_port)

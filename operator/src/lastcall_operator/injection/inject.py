@@ -25,11 +25,10 @@ from lastcall_operator.injection.resources import is_guaranteed, sidecar_resourc
 
 #: Raised when what an injection writes changes, apart from the StreamProxy.
 INJECTION_VERSION = 2
-#: Ports of the sidecar, the first one that no container of the pod uses.
-TRAFFIC_PORTS = (names.TRAFFIC_PORT_DEFAULT, 18080, 28080)
-ADMIN_PORTS = (names.ADMIN_PORT_DEFAULT, 18081, 28081)
-#: The name of the traffic port where there is no name of the app's to take over.
-PLAIN_PORT_NAME = "lastcall"
+#: Ports of the sidecar, the first one that no container of the pod uses. It starts before the app: were its ports those
+#: that apps like (8080), an app that does not declare its own could not start beside it.
+TRAFFIC_PORTS = (15080, 18080, 28080)
+ADMIN_PORTS = (15081, 18081, 28081)
 
 _LISTEN_TRAFFIC, _LISTEN_ADMIN = "LASTCALL_LISTEN__TRAFFIC", "LASTCALL_LISTEN__ADMIN"
 
@@ -134,20 +133,19 @@ def _add_sidecar(
         resources = sidecar_resources(proxy.spec.sidecar.resources, guaranteed=guaranteed)
     except ValueError as error:
         raise InjectionError(f"spec.sidecar.resources of StreamProxy {proxy.name}: {error}") from error
-    port_names = [PLAIN_PORT_NAME]
     if app is None:
         _point_to_sidecar(everybody, traffic_port, original)
     if app is not None or proxy.spec.drain.egress_wait is EgressWait.UNTIL_IDLE:
         for container in spec.get("containers") or []:
             _set_pre_stop(container, sidecar.wait_hook(admin_port), proxy, original, notes)
     if app is not None:  # after the hooks: those that are kept refer to the port, too
-        port_names = take_over(spec, app, original, notes) or port_names
+        take_over(spec, app, traffic_port, original, notes)
     made = sidecar.container(
         proxy,
         image=_image(proxy, defaults),
         pull_policy=defaults.pull_policy,
         resources=resources,
-        port_names=port_names,
+        root=(spec.get("securityContext") or {}).get("runAsUser") == 0,
         traffic_port=traffic_port,
         admin_port=admin_port,
         app_port=None if app is None else app.number,
@@ -305,6 +303,9 @@ def _mark(
         names.STREAM_PROXY: proxy.name,
         names.ORIGINAL: original.as_json(),
     }
+    local = [it["name"] for it in pod["spec"]["volumes"] if paths.is_our_volume(it["name"]) and "emptyDir" in it]
+    theirs = annotations.get(names.SAFE_TO_EVICT_VOLUMES)
+    annotations[names.SAFE_TO_EVICT_VOLUMES] = ",".join([*([theirs] if theirs else []), *local])
     if notes:
         annotations[names.NOTES] = _compact([note.as_json() for note in notes])
     written = {

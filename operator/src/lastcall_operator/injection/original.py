@@ -9,6 +9,7 @@ The annotation `lastcall.dev/original`:
     {"terminationGracePeriodSeconds": 30, "containers": {"app": {
         "preStop": {…},                 the hook that was replaced; null: there was none
         "ports": {"http": "http-app"},  renamed
+        "declared": {"http": 15080},    declared anew for the sidecar
         "env": ["ANTHROPIC_BASE_URL"], "fields": ["startupProbe"],    added
         "probes": ["livenessProbe"]}}}  given a grace period of their own
 """
@@ -35,6 +36,7 @@ class Record(msgspec.Struct, omit_defaults=True, rename="camel"):
 
     pre_stop: dict[str, Any] | msgspec.UnsetType | None = msgspec.UNSET
     ports: dict[str, str] = {}
+    declared: dict[str, int] = {}
     env: list[str] = []
     fields: list[Literal["args", "livenessProbe", "readinessProbe", "startupProbe"]] = []
     probes: list[Literal["livenessProbe", "startupProbe"]] = []
@@ -69,6 +71,7 @@ def undo(pod: Object) -> Object:
     original = _parse(annotations.get(names.ORIGINAL, "{}"))
     for name in _ANNOTATIONS:
         annotations.pop(name, None)
+    _remove_safe_volumes(annotations)
     if not annotations:
         del metadata["annotations"]
     (metadata.get("labels") or {}).pop(names.SIDECAR_LABEL, None)
@@ -96,6 +99,13 @@ def _remove_volumes(owner: Object, key: str) -> None:
     remove_named(owner, key, [name for name in named if is_our_volume(name)])
 
 
+def _remove_safe_volumes(annotations: Object) -> None:
+    listed = annotations.pop(names.SAFE_TO_EVICT_VOLUMES, "").split(",")
+    left = ",".join(name for name in listed if not is_our_volume(name))
+    if left:
+        annotations[names.SAFE_TO_EVICT_VOLUMES] = left
+
+
 def _restore(container: Object, record: Record) -> None:
     lifecycle = container.get("lifecycle") or {}
     if record.pre_stop is not msgspec.UNSET and is_our_hook(lifecycle.get("preStop") or {}):
@@ -105,6 +115,11 @@ def _restore(container: Object, record: Record) -> None:
             del lifecycle["preStop"]
             if not lifecycle:
                 del container["lifecycle"]
+    ports = container.get("ports")
+    if ports and record.declared:
+        container["ports"] = [
+            port for port in ports if record.declared.get(port.get("name", "")) != port.get("containerPort")
+        ]
     for old, new in record.ports.items():
         rename_port(container, new, old)
     remove_named(container, "env", record.env)

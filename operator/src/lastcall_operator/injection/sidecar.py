@@ -3,7 +3,7 @@
 Pure. The one place that says how a sidecar is run beside an app; the chart says the same for the gateway.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from lastcall_operator.api import names
@@ -12,7 +12,8 @@ from lastcall_operator.configuration import paths
 from lastcall_operator.injection.containers import Object
 from lastcall_operator.injection.original import DRAIN_COMMAND, WAIT_PATH
 
-#: The image's own user.
+#: The image's own user. Named only where the pod would have root: OpenShift gives each namespace users of its own, and
+#: refuses any other (https://docs.openshift.com/container-platform/latest/authentication/managing-security-context-constraints.html).
 USER = 65532
 #: A sidecar that hangs for a minute is given one more to end what can end; the pod's grace is for its drain.
 LIVENESS_GRACE_SECONDS = 60
@@ -33,12 +34,15 @@ def container(
     image: str,
     pull_policy: str,
     resources: Object,
-    port_names: Iterable[str],
+    root: bool,
     traffic_port: int,
     admin_port: int,
     app_port: int | None,
 ) -> Object:
-    """The native sidecar. `app_port` is None in Egress: there only the pod's own containers reach it."""
+    """The native sidecar. `app_port` is None in Egress: there only the pod's own containers reach it.
+
+    `root`: the pod's own user is root, which a container without a user of its own would be, too.
+    """
     host = "127.0.0.1" if app_port is None else "0.0.0.0"  # noqa: S104 - clients come from everywhere
     env = [
         *environment(proxy),
@@ -47,7 +51,16 @@ def container(
     ]
     if app_port is not None:
         env.append({"name": "LASTCALL_UPSTREAM__URL", "value": f"http://127.0.0.1:{app_port}"})
-    ports = [{"name": name, "containerPort": traffic_port, "protocol": "TCP"} for name in port_names]
+    context: Object = {
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "privileged": False,
+        "readOnlyRootFilesystem": True,
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if root:
+        context["runAsUser"] = USER
     return {
         "name": names.SIDECAR_CONTAINER,
         "image": image,
@@ -55,20 +68,12 @@ def container(
         "restartPolicy": "Always",
         "args": list(SERVE_ARGUMENTS),
         "env": env,
-        "ports": [*ports, {"name": ADMIN_PORT_NAME, "containerPort": admin_port, "protocol": "TCP"}],
+        # The traffic port is declared by the app's container (`appport.py`), or reached from within the pod only.
+        "ports": [{"name": ADMIN_PORT_NAME, "containerPort": admin_port, "protocol": "TCP"}],
         **probes(admin_port, ready=proxy.spec.mode is not Mode.EGRESS),
         "lifecycle": {"preStop": DRAIN_HOOK},
         "resources": resources,
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "privileged": False,
-            "readOnlyRootFilesystem": True,
-            "runAsNonRoot": True,
-            "runAsUser": USER,
-            "runAsGroup": USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": context,
         "volumeMounts": [*mounts(proxy), {"name": paths.TMP_VOLUME, "mountPath": "/tmp"}],  # noqa: S108 - an emptyDir
     }
 
