@@ -18,7 +18,7 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("lastcall.dev", "drainpolicies streamproxies", ""): _READ,
         ("lastcall.dev", "drainpolicies", ""): ("patch",),
         ("lastcall.dev", "drainpolicies/status streamproxies/status", ""): ("patch",),
-        ("", "configmaps", ""): ("get", "create", "patch"),
+        ("", "configmaps", ""): ("get", "list", "create", "patch", "delete"),
         ("", "events", ""): ("list", "create", "patch"),
         ("networking.k8s.io", "networkpolicies", ""): ("list",),
     },
@@ -90,7 +90,10 @@ def test_a_peering_that_is_named_may_be_signed() -> None:
 
 
 def test_the_uninstall_may_delete_resources_only_when_their_definitions_go() -> None:
-    resources = {("lastcall.dev", "drainpolicies streamproxies", ""): ("list", "delete")}
+    resources = {
+        ("lastcall.dev", "drainpolicies streamproxies", ""): ("list", "delete"),
+        ("", "configmaps", ""): ("list", "delete"),
+    }
     assert _table(_roles({"crds.keep": False})["uninstall"]) == _RULES["uninstall"] | resources
 
 

@@ -323,7 +323,11 @@ def test_a_user_that_is_given_is_taken() -> None:
 
 
 def test_secrets_can_be_read_by_the_user_that_the_cluster_gives() -> None:
-    values = {**_ALL, "gateway.upstreamApiKey.existingSecret": "u", "gateway.clientApiKeys.existingSecret": "c"}
+    values = {
+        "certManager.enabled": True,
+        "gateway.upstreamApiKey.existingSecret": "u",
+        "gateway.clientApiKeys.existingSecret": "c",
+    }
     secrets = [
         volume["secret"]
         for each in named("Deployment", values).values()

@@ -2,7 +2,14 @@
 
 import pytest
 
-from lastcall_operator.commands.check import Mark, condition_findings, grace_findings, webhook_findings, why_plain
+from lastcall_operator.commands.check import (
+    Mark,
+    condition_findings,
+    gone_findings,
+    grace_findings,
+    webhook_findings,
+    why_plain,
+)
 from lastcall_operator.commands.progress import Account, Pace, Patience, progress
 from lastcall_operator.commands.rows import PodRow
 
@@ -210,3 +217,19 @@ def test_a_grace_beyond_the_autoscaler_s_is_warned_of_once():
     found = grace_findings(pods)
     assert [finding.mark for finding in found] == [Mark.OK, Mark.WARN]
     assert "2 pods" in found[1].text
+
+
+def test_pods_whose_streamproxy_is_gone_are_named():
+    def user(name, proxy, phase="Running"):
+        annotations = {} if proxy is None else {"lastcall.dev/stream-proxy": proxy}
+        return {
+            "metadata": {"name": name, "namespace": "llm", "annotations": annotations},
+            "status": {"phase": phase},
+        }
+
+    pods = [user("a", "gone"), user("b", "gone"), user("c", "chat"), user("d", None), user("e", "gone", "Succeeded")]
+    (found,) = gone_findings(pods, {("llm", "chat"), ("other", "gone")})
+    assert (found.mark, found.subject) == (Mark.WARN, "streamproxy/llm/gone")
+    assert "2 of its pods live" in found.text
+    assert "ConfigMap lastcall-gone" in found.text
+    assert found.text.endswith("a, b")

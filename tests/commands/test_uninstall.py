@@ -51,7 +51,12 @@ async def test_webhooks_and_marks_go_and_what_is_others_stays(cluster, settings)
         pytest.param(False, set(), id="definitions stay"),
         pytest.param(
             True,
-            {("GET", DRAIN_POLICIES.plural), ("DELETE", DRAIN_POLICIES.plural), ("GET", STREAM_PROXIES.plural)},
+            {
+                ("GET", DRAIN_POLICIES.plural),
+                ("DELETE", DRAIN_POLICIES.plural),
+                ("GET", STREAM_PROXIES.plural),
+                ("GET", CONFIG_MAPS.plural),
+            },
             id="definitions go",
         ),
     ],
@@ -108,3 +113,23 @@ async def test_a_namespace_that_is_gone_does_not_keep_it_from_the_others(cluster
     assert not any(set(OURS) & set(each) for each in marks)
     assert bool(cluster.all(DRAIN_POLICIES)) is not remove
     assert "left alone: namespace before" in capsys.readouterr().out
+
+
+async def test_configurations_go_but_those_that_pods_still_have(cluster, settings, capsys):
+    for name in ("used", "unused"):
+        metadata = {
+            "name": f"lastcall-{name}",
+            "namespace": "default",
+            "annotations": {"lastcall.dev/stream-proxy": name},
+        }
+        labels = {"app.kubernetes.io/managed-by": "lastcall"}
+        cluster.put(CONFIG_MAPS, {"metadata": {**metadata, "labels": labels}})
+    cluster.put(CONFIG_MAPS, {"metadata": {"name": "theirs", "namespace": "default", "labels": labels}})
+    user = cluster.get(PODS, "default", "ours")
+    user["spec"]["volumes"] = [{"name": "c", "emptyDir": {}}, {"name": "d", "configMap": {"name": "lastcall-used"}}]
+    cluster.put(PODS, user)
+    await uninstall(settings, remove_resources=False)
+    assert len(cluster.all(CONFIG_MAPS)) == 3
+    await uninstall(settings, remove_resources=True)
+    assert [each["metadata"]["name"] for each in cluster.all(CONFIG_MAPS)] == ["lastcall-used", "theirs"]
+    assert "left: configmaps/lastcall-used in default, which 1 pods have" in capsys.readouterr().out

@@ -138,11 +138,13 @@ async def test_the_config_map_of_a_streamproxy_that_was_there_before_is_taken_on
         it.cluster.put(STREAM_PROXIES, stream_proxy())
         await it.proxy()
         made = it.cluster.get(CONFIG_MAPS, "default", "lastcall-chat")
-        made["metadata"]["ownerReferences"][0]["uid"] = "uid-of-the-one-before"
-        it.cluster.put(CONFIG_MAPS, made)
+        before = {"apiVersion": names.API_VERSION, "kind": "StreamProxy", "name": "chat", "uid": "of-the-one-before"}
+        bare = {"name": "lastcall-chat", "namespace": "default", "uid": "u", "ownerReferences": [before]}
+        it.cluster.put(CONFIG_MAPS, {**made, "metadata": bare})
         await it.proxy()
-        (owner,) = it.cluster.get(CONFIG_MAPS, "default", "lastcall-chat")["metadata"]["ownerReferences"]
-        assert owner["uid"] == it.cluster.get(STREAM_PROXIES, "default", "chat")["metadata"]["uid"]
+        taken = it.cluster.get(CONFIG_MAPS, "default", "lastcall-chat")["metadata"]
+        assert taken["annotations"] == {names.STREAM_PROXY: "chat"}
+        assert not taken.get("ownerReferences")
         assert told(it, "Accepted")[0] == "True"
 
 

@@ -1,7 +1,7 @@
 """`lastcall check`: is everything there, does it work together, and what would surprise you at noon."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
@@ -19,6 +19,7 @@ from lastcall_operator.cluster.resources import (
     Resource,
 )
 from lastcall_operator.errors import ForbiddenError, NotFoundError
+from lastcall_operator.status.readings import named
 
 from .session import Exit, as_json, connect, look, where
 
@@ -185,6 +186,8 @@ async def _pods(api: Api, namespace: str | None) -> list[Finding]:
         )
         for pod in lonely
     ]
+    proxies = await api.list(STREAM_PROXIES, namespace) if pods else []
+    found += gone_findings(pods, {(each["metadata"]["namespace"], each["metadata"]["name"]) for each in proxies})
     silent = [row for row in await look(api, namespace) if row.in_flight is None and row.ready]
     found += [
         Finding(Mark.WARN, f"pod/{row.namespace}/{row.pod}", "its sidecar does not answer through the API server")
@@ -223,6 +226,26 @@ def _asked_about(namespace: str, hook: Object) -> bool:
             if among is (each["operator"] == "NotIn"):
                 return False
     return True
+
+
+def gone_findings(pods: Sequence[Object], proxies: Collection[tuple[str, str]]) -> list[Finding]:
+    """Pods that still have the configuration of a StreamProxy that was deleted. Pure."""
+    users: dict[tuple[str, str], list[str]] = {}
+    for pod in pods:
+        metadata = pod["metadata"]
+        name = (metadata.get("annotations") or {}).get(names.STREAM_PROXY)
+        ended = (pod.get("status") or {}).get("phase") in {"Succeeded", "Failed"}
+        if name is not None and not ended and (metadata["namespace"], name) not in proxies:
+            users.setdefault((metadata["namespace"], name), []).append(metadata["name"])
+    return [
+        Finding(
+            Mark.WARN,
+            f"streamproxy/{namespace}/{name}",
+            f"is gone, and {len(pods)} of its pods live: they keep its last configuration (ConfigMap "
+            f"{names.config_map_name(name)}) until they are replaced: {named(pods)}",
+        )
+        for (namespace, name), pods in sorted(users.items())
+    ]
 
 
 def grace_findings(pods: Sequence[Object]) -> list[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lastcall_operator.api import names
 from lastcall_operator.cluster.api import Api, Object
+from lastcall_operator.cluster.mounting import mounts
 from lastcall_operator.cluster.resources import (
     CONFIG_MAPS,
     DRAIN_POLICIES,
@@ -68,6 +69,20 @@ async def _clean(api: Api, namespace: str | None, *, remove_resources: bool) -> 
         for resource in (DRAIN_POLICIES, STREAM_PROXIES):
             for item in await _listed(api, resource, namespace):
                 await _delete(api, resource, item["metadata"]["namespace"], item["metadata"]["name"])
+        await _remove_configurations(api, namespace)
+
+
+async def _remove_configurations(api: Api, namespace: str | None) -> None:
+    """Remove the StreamProxies' ConfigMaps but those that pods have: a sidecar that starts again needs its own."""
+    for item in await api.list(CONFIG_MAPS, namespace, labels="app.kubernetes.io/managed-by=lastcall"):
+        metadata = item["metadata"]
+        if names.STREAM_PROXY not in (metadata.get("annotations") or {}):
+            continue
+        pods = [pod for pod in await api.list(PODS, metadata["namespace"]) if mounts(pod, metadata["name"])]
+        if pods:
+            print(f"left: configmaps/{metadata['name']} in {metadata['namespace']}, which {len(pods)} pods have")
+        else:
+            await _delete(api, CONFIG_MAPS, metadata["namespace"], metadata["name"])
 
 
 async def _listed(api: Api, resource: Resource, namespace: str | None) -> list[Object]:

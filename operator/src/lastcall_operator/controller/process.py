@@ -23,6 +23,7 @@ from . import registry
 from .cache import Cache
 from .drains import Drains
 from .gauges import Gauges, Poller
+from .leftovers import Leftovers
 from .loops import Loops
 from .metrics import Metrics
 from .missed import QUIET_SECONDS, Missed
@@ -69,7 +70,9 @@ class Controller:
         self.proxies: Loops[Any] = Loops("streamproxy", gated(peers, proxies.step))
         self.pods: Loops[Any] = Loops("pod", gated(peers, self.drains.step))
         self.marks: Loops[Any] = Loops("marks", gated(peers, Orphans(self.cache, writes).step))
+        self.leftovers: Loops[Any] = Loops("leftovers", gated(peers, Leftovers(self.cache, writes, self.wake).step))
         self._loops = {
+            "Leftovers": self.leftovers,
             "DrainPolicy": self.policies,
             "StreamProxy": self.proxies,
             "Pod": self.pods,
@@ -129,6 +132,8 @@ async def main(settings: Settings, *, stop: asyncio.Event | None = None, quiet_s
         stack.push_async_callback(controller.close)
         missed = Missed(api, controller.cache, settings.namespaces, ended.set, quiet_seconds)
         stack.callback(asyncio.create_task(missed.keep()).cancel)
+        for namespace in settings.namespaces or ("",):
+            controller.wake("Leftovers", (namespace,))
         ready = asyncio.Event()
         stack.callback(asyncio.create_task(_become_ready(ready, probes)).cancel)
         log.info("controller.started", settings=repr(settings))

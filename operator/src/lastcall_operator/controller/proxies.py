@@ -6,6 +6,8 @@ A bad change never reaches a sidecar: what does not parse or render leaves the C
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import structlog
+
 from lastcall_operator.api.names import Reason
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import Mode, StreamProxy, parse_stream_proxy
@@ -27,6 +29,8 @@ from .cache import Cache, Object
 from .gauges import Gauges
 from .writes import Writes, about_ours, about_pod, about_workload
 
+log = structlog.get_logger("lastcall.proxies")
+
 #: While something is awaited, and otherwise.
 UNSETTLED_SECONDS = 5.0
 SETTLED_SECONDS = 20.0
@@ -34,6 +38,10 @@ SETTLED_SECONDS = 20.0
 _PLAIN_SECONDS = 60.0
 #: A pod whose containers have not been created for this long may lack a volume.
 _CREATING_SECONDS = 15.0
+#: A configuration whose StreamProxy is gone is not removed before: the webhook may just have let a pod through.
+GONE_SECONDS = 30.0
+#: While pods live that have one, it is looked at this often: their events come sooner.
+_LEFT_SECONDS = 60.0
 _WARNINGS = frozenset({"PortConflict", "Bypassed", "Unreachable", "Conflicted", "KeyUnusable"})
 _CALM = frozenset({Reason.PRE_STOP_REPLACED, Reason.PRE_STOP_KEPT})
 
@@ -47,6 +55,8 @@ class _Memory:
     hash: str | None = None
     plain: tuple[str, ...] = ()
     plain_at: float | None = None
+    #: when it was first missed
+    gone_at: float | None = None
     #: what has been told of workloads: UID, reason and message
     told: set[tuple[str, str, str]] = field(default_factory=set)
 
@@ -69,11 +79,14 @@ class Proxies:
     async def step(self, key: ProxyKey) -> float | None:
         """Look at one StreamProxy; seconds until the next look, None when it is gone."""
         obj = self._cache().proxy(*key)
-        if obj is None:
-            self._memories.pop(key, None)
-            self._writes.forget(STREAM_PROXIES, *key)
-            return None
         memory = self._memories.setdefault(key, _Memory())
+        if obj is None:
+            self._writes.forget(STREAM_PROXIES, *key)
+            delay = await self._gone(key, memory)
+            if delay is None:
+                del self._memories[key]
+            return delay
+        memory.gone_at = None
         public_key, unsigned = await self._public_key()
         proxy, mistake = await self._configure(obj, memory, public_key)
         readable = self._readable(key[0])
@@ -96,6 +109,25 @@ class Proxies:
         )
         await self._tell(obj, view, memory)
         return SETTLED_SECONDS if settled(view) else UNSETTLED_SECONDS
+
+    async def _gone(self, key: ProxyKey, memory: _Memory) -> float | None:
+        """Remove the configuration that a StreamProxy has left when no pod needs it: a sidecar may start again."""
+        found = await self._writes.left_behind(*key)
+        if found is None:
+            return None
+        now = self._writes.clock()
+        memory.gone_at = now if memory.gone_at is None else memory.gone_at
+        if now - memory.gone_at < GONE_SECONDS:
+            return memory.gone_at + GONE_SECONDS - now
+        if await self._writes.proxy_exists(*key):
+            return UNSETTLED_SECONDS
+        users = await self._writes.mounting(key[0], found["metadata"]["name"])
+        if users:
+            log.info("configuration.kept", namespace=key[0], proxy=key[1], pods=users[:10], count=len(users))
+            return _LEFT_SECONDS
+        await self._writes.delete_config_map(found)
+        log.info("configuration.removed", namespace=key[0], proxy=key[1])
+        return None
 
     async def _public_key(self) -> tuple[str | None, str | None]:
         """With what sidecars check leased drains; or why there is nothing. They serve, and end, without it as well."""

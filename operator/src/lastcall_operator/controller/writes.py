@@ -10,7 +10,8 @@ from lastcall_operator.api import names
 from lastcall_operator.api.conditions import Status, set_condition
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.events import About, Events
-from lastcall_operator.cluster.resources import CONFIG_MAPS, EVENTS, PODS, Resource
+from lastcall_operator.cluster.mounting import mounts
+from lastcall_operator.cluster.resources import CONFIG_MAPS, EVENTS, PODS, STREAM_PROXIES, Resource
 from lastcall_operator.errors import ConflictError, ForbiddenError, NotFoundError, NotOursError
 from lastcall_operator.injection.trial import Template
 from lastcall_operator.status.marks import Touch
@@ -20,6 +21,8 @@ from lastcall_operator.status.told import Happened, Told, steady
 
 Place = tuple[Resource, str, str]
 
+#: The label of every ConfigMap that we write.
+_MANAGED = ("app.kubernetes.io/managed-by", "lastcall")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 
 
@@ -102,27 +105,22 @@ class Writes:
         found = await self.api.find(PODS, namespace, name)
         return found is not None and found["metadata"]["uid"] == uid
 
-    async def config_map(self, owner: Mapping[str, Any], text: str) -> bool:
+    async def config_map(self, proxy: Mapping[str, Any], text: str) -> bool:
         """Bring the ConfigMap of a StreamProxy to this text; whether it was another.
 
-        Errors: NotOursError, for one of that name that no StreamProxy of this name has made.
+        It has no owner: it outlives a StreamProxy that is deleted while its pods live.
+
+        Errors: NotOursError, for one of that name that is not a StreamProxy's of this name.
         """
-        metadata = owner["metadata"]
-        namespace, name = metadata["namespace"], names.config_map_name(metadata["name"])
-        reference = {
-            "apiVersion": names.API_VERSION,
-            "kind": "StreamProxy",
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-            "controller": True,
-        }
+        namespace, of = proxy["metadata"]["namespace"], proxy["metadata"]["name"]
+        name = names.config_map_name(of)
         wanted: Object = {
             "metadata": {
                 "name": name,
-                "labels": {"app.kubernetes.io/managed-by": "lastcall"},
+                "namespace": namespace,
+                "labels": dict([_MANAGED]),
                 # No label: those have 63 characters at most.
-                "annotations": {names.STREAM_PROXY: metadata["name"]},
-                "ownerReferences": [reference],
+                "annotations": {names.STREAM_PROXY: of},
             },
             "data": {names.CONFIG_FILE: text},
         }
@@ -130,20 +128,52 @@ class Writes:
         if found is None:
             await self.api.create(CONFIG_MAPS, namespace, wanted)
             return True
-        owners = found["metadata"].get("ownerReferences") or []
-        if not any(_is_proxy(each, metadata["name"]) for each in owners):
+        if not _is_configuration(found, of):
             raise NotOursError(
                 f"ConfigMap {name} is there already and is not Lastcall's: it is left alone; name the StreamProxy "
                 "otherwise, or remove the ConfigMap"
             )
-        if (found.get("data") or {}).get(names.CONFIG_FILE) == text and any(
-            each.get("uid") == metadata["uid"] for each in owners
-        ):
+        owners = found["metadata"].get("ownerReferences") or []
+        others = [each for each in owners if not _is_proxy(each, of)]
+        if (found.get("data") or {}).get(names.CONFIG_FILE) == text and others == owners:
             return False
         # Its UID is part of the patch: another one that has its name by now is left alone.
-        wanted["metadata"]["uid"] = found["metadata"]["uid"]
+        wanted["metadata"] |= {"uid": found["metadata"]["uid"], "ownerReferences": others or None}
         await self.api.patch(CONFIG_MAPS, namespace, name, wanted)
         return True
+
+    async def proxy_exists(self, namespace: str, name: str) -> bool:
+        """Whether there is such a StreamProxy, asked of the API server: a watch may lag behind."""
+        return await self.api.find(STREAM_PROXIES, namespace, name) is not None
+
+    async def left_behind(self, namespace: str, proxy: str) -> Object | None:
+        """The ConfigMap of a StreamProxy that is gone; None when there is none of ours."""
+        found = await self.api.find(CONFIG_MAPS, namespace, names.config_map_name(proxy))
+        return found if found is not None and _is_configuration(found, proxy) else None
+
+    async def configurations(self, namespace: str | None) -> list[tuple[str, str]]:
+        """The StreamProxies, by namespace and name, whose ConfigMaps are there."""
+        found = await self.api.list(CONFIG_MAPS, namespace, labels="=".join(_MANAGED))
+        told = [
+            (each["metadata"], (each["metadata"].get("annotations") or {}).get(names.STREAM_PROXY)) for each in found
+        ]
+        return [
+            (metadata["namespace"], of)
+            for metadata, of in told
+            if of is not None and metadata["name"] == names.config_map_name(of)
+        ]
+
+    async def mounting(self, namespace: str, config_map: str) -> list[str]:
+        """The pods, by name, that have a ConfigMap in a volume and may still start a container with it."""
+        return [pod["metadata"]["name"] for pod in await self.api.list(PODS, namespace) if mounts(pod, config_map)]
+
+    async def delete_config_map(self, found: Object) -> None:
+        """Delete this very one."""
+        metadata = found["metadata"]
+        try:
+            await self.api.delete(CONFIG_MAPS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
+        except (NotFoundError, ConflictError):
+            return
 
     async def configuration(self, namespace: str, proxy: str) -> str | None:
         """The text that stands in a StreamProxy's ConfigMap; None when there is none."""
@@ -174,6 +204,14 @@ class Writes:
         """The pods of a StatefulSet, with and without sidecar."""
         selector = ",".join(f"{key}={value}" for key, value in sorted(workload.selector.items()))
         return await self.api.list(PODS, workload.namespace, labels=selector)
+
+
+def _is_configuration(found: Mapping[str, Any], proxy: str) -> bool:
+    """Whether a ConfigMap is that of a StreamProxy of this name; older versions said so by an owner."""
+    metadata = found["metadata"]
+    marked = (metadata.get("annotations") or {}).get(names.STREAM_PROXY) == proxy
+    managed = _MANAGED in (metadata.get("labels") or {}).items()
+    return (marked and managed) or any(_is_proxy(each, proxy) for each in metadata.get("ownerReferences") or [])
 
 
 def _is_proxy(owner: Mapping[str, Any], name: str) -> bool:
