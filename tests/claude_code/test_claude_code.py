@@ -12,10 +12,14 @@ from tests.support.sidecar_process import SidecarProcess
 from tests.support.waiting import eventually
 
 from lastcall_operator.local.front import Endpoint, Front
+from lastcall_sidecar.testing.openai.vendors import VENDORS
 
 pytestmark = pytest.mark.claude_code
 
 APIS = ("Anthropic", "OpenAI", "vLLM")
+#: Vendors that refuse the next turn unless it brings back what they told beside the words of the last one.
+WANTING = tuple(VENDORS)
+MODELS = {"OpenAI": "gpt-4o", "vLLM": "fake-llm-1", **{api: vendor.model for api, vendor in VENDORS.items()}}
 #: Conversations at a time in front of a drain, and how long each answer of their upstream takes.
 LIVE = 8
 ANSWER_SECONDS = 1.0
@@ -24,9 +28,7 @@ ANSWER_SECONDS = 1.0
 def settings(upstream, **drain):
     provider = "Anthropic" if upstream.api == "Anthropic" else "OpenAI"
     # The names that Claude Code asks for, as the upstream has them.
-    models = (
-        {} if upstream.api == "Anthropic" else {"claude-*": {"OpenAI": "gpt-4o", "vLLM": "fake-llm-1"}[upstream.api]}
-    )
+    models = {"claude-*": MODELS[upstream.api]} if upstream.api in MODELS else {}
     return {"upstream": {"provider": provider, "url": upstream.url, "models": models}, "drain": drain}
 
 
@@ -51,6 +53,15 @@ async def test_it_works_through_turns_with_tools(api, tmp_path):
         await asyncio.to_thread(sidecar.wait_for, in_flight=0, totals_failed=0, totals_dropped=0)
     assert upstream.refused == []
     assert upstream.served == 4
+
+
+@pytest.mark.parametrize("api", WANTING)
+async def test_what_an_upstream_wants_back_comes_back_for_five_turns(api, tmp_path):
+    async with ToolUpstream(api, turns=5) as upstream, running(SidecarProcess(settings(upstream))) as sidecar:
+        went_well(await ask(sidecar.url, "Take five steps.", tmp_path), 5)
+        await asyncio.to_thread(sidecar.wait_for, in_flight=0, totals_failed=0, totals_dropped=0)
+    assert upstream.refused == []
+    assert upstream.served == 6
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -8,6 +8,7 @@ real API checks them.
 """
 
 import asyncio
+import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
@@ -16,6 +17,7 @@ from aiohttp import web
 from tests.wire import sequences
 
 from lastcall_sidecar.testing.errors import FakeError
+from lastcall_sidecar.testing.openai import vendors
 from lastcall_sidecar.testing.openai.chat_request import chat_request
 from lastcall_sidecar.testing.openai.vllm_request import vllm_request
 from lastcall_sidecar.testing.serving import Api
@@ -69,8 +71,10 @@ class ToolUpstream:
             return web.json_response({"type": "error", "error": told}, status=error.status)
         self.served += 1
         done = _results(asked["messages"])
-        make = _message if self.api == "Anthropic" else _completion
-        events = list(make(self.served, done, self.turns))
+        if self.api == "Anthropic":
+            events = list(_message(self.served, done, self.turns))
+        else:
+            events = list(_completion(self.served, done, self.turns, self.api))
         response = web.StreamResponse(headers={"cache-control": "no-cache"})
         response.content_type = "text/event-stream"
         await response.prepare(request)
@@ -85,6 +89,7 @@ _CHECKS: Mapping[Api, Callable[[Any], object]] = {
     "Anthropic": message_request,
     "OpenAI": chat_request,
     "vLLM": vllm_request,
+    **{api: functools.partial(vendors.vendor_request, api) for api in vendors.VENDORS},
 }
 
 
@@ -123,7 +128,7 @@ def _message(number: int, done: int, turns: int) -> Iterator[bytes]:
     yield sequences.MESSAGE_STOP
 
 
-def _completion(number: int, done: int, turns: int) -> Iterator[bytes]:
+def _completion(number: int, done: int, turns: int, api: Api) -> Iterator[bytes]:
     head = {"id": f"chatcmpl-{number}", "object": "chat.completion.chunk", "created": 1, "model": "m"}
 
     def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
@@ -133,7 +138,14 @@ def _completion(number: int, done: int, turns: int) -> Iterator[bytes]:
     yield chunk({"role": "assistant", "content": ""})
     if done < turns:
         function = {"name": "Bash", "arguments": ""}
-        yield chunk({"tool_calls": [{"index": 0, "id": f"call_{done}", "type": "function", "function": function}]})
+        call = {"id": f"call_{done}", "type": "function", "function": function}
+        for vendor in vendors.VENDORS:
+            if vendor == api:
+                call["id"] = vendors.VENDORS[vendor].call_id("Bash", done)
+                call |= vendors.of_call(vendor, call["id"])
+                for told in vendors.deltas(vendor, call["id"]):
+                    yield chunk(told)
+        yield chunk({"tool_calls": [{"index": 0, **call}]})
         for piece in _cut(_call(done)):
             yield chunk({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]})
     else:

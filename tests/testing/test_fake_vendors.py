@@ -52,7 +52,9 @@ def test_without_its_state_a_turn_is_refused_in_its_own_words(api):
 
 @pytest.mark.parametrize("api", VENDORS)
 def test_changed_state_is_refused(api):
-    said, *results = json.loads(json.dumps(turns(api)).replace("考", "思").replace('signature": "', 'signature": "x'))
+    said, *results = json.loads(
+        json.dumps(turns(api), ensure_ascii=False).replace("考", "思").replace('signature": "', 'signature": "x')
+    )
     if api == "DeepSeek":
         said["reasoning_content"] = "changed"
     with pytest.raises(FakeError):
