@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+from lastcall_operator.api.printable import printable
 from lastcall_operator.errors import ApiError, LastcallError, MissingExtraError, SettingsError
 
 EXIT_UNUSABLE = 2
@@ -31,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(arguments.run(arguments))
     except (MissingExtraError, SettingsError) as error:
-        print(f"lastcall: {error}", file=sys.stderr)
+        print(f"lastcall: {printable(str(error))}", file=sys.stderr)
         return EXIT_UNUSABLE
     except LastcallError as error:
-        print(f"lastcall: {error}", file=sys.stderr)
+        print(f"lastcall: {printable(str(error))}", file=sys.stderr)
         return _exit_code(error)
     except KeyboardInterrupt:
         return 130

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from . import __version__
+from .printable import printable
 
 #: Exit codes: fine; what was asked for did not happen; it could not be asked for.
 OK, FAILED, UNUSABLE = 0, 1, 2
@@ -123,7 +124,7 @@ def _check(options: argparse.Namespace) -> int:
     from .settings.report import check
 
     report = check(options.file, os.environ)
-    print(report.text, file=sys.stderr if report.exit_code else sys.stdout)
+    print("\n".join(map(printable, report.text.split("\n"))), file=sys.stderr if report.exit_code else sys.stdout)
     return report.exit_code
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import structlog
 
+from .printable import printable
+
 
 def set_up(level: str, fmt: str) -> None:
     """Send structlog's and the libraries' lines to standard output. `fmt`: auto, json or text."""
@@ -45,9 +47,15 @@ def _as_text() -> Rendering:
     # Its default, where rich is installed, shows each frame's variables: bodies and keys.
     plain = structlog.dev.plain_traceback
     processors: list[structlog.typing.Processor] = [
-        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain)
+        _fit_for_a_terminal,
+        structlog.dev.ConsoleRenderer(colors=sys.stdout.isatty(), exception_formatter=plain),
     ]
     return processors, processors, structlog.WriteLoggerFactory(_unfailing(sys.stdout))
+
+
+def _fit_for_a_terminal(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Nothing that somebody sent may be obeyed by the terminal of whoever reads it."""
+    return {key: printable(value) if isinstance(value, str) else value for key, value in line.items()}
 
 
 def _as_json() -> Rendering:

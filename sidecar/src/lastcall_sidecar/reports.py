@@ -11,6 +11,7 @@ import structlog
 
 from .core.inflight import Outcome
 from .exchange import Exchange, Stop
+from .printable import printable
 from .telemetry.metrics import Metrics
 from .wire.headers import echoable
 from .wire.target import mask_query
@@ -48,7 +49,7 @@ class Reports:
             "route": exchange.route.name,
             "status": exchange.status,
             "outcome": outcome.value,
-            "model": exchange.model,
+            "model": _shown(exchange.model),
             "upstream": exchange.upstream_name or None,
             "stream": exchange.is_stream,
             "seconds": round(asyncio.get_running_loop().time() - exchange.ticket.started, 3),
@@ -59,19 +60,25 @@ class Reports:
             fields |= {
                 "input_tokens": account.input_tokens,
                 "output_tokens": account.output_tokens,
-                "stop_reason": account.stop_reason,
+                "stop_reason": _shown(account.stop_reason),
             }
         client_id = echoable(exchange.header.get(b"x-request-id", b""))
         if client_id is not None:
             fields["client_request_id"] = client_id
         fields = {name: value for name, value in fields.items() if value is not None}
         if outcome in {Outcome.COMPLETED, Outcome.REFUSED}:
-            log.info("request", **fields, **({"error": exchange.failure} if exchange.failure else {}))
+            log.info("request", **fields, **({"error": printable(exchange.failure)} if exchange.failure else {}))
         elif outcome is Outcome.DISCONNECTED:
-            log.info("request: the client is gone", **fields, error=exchange.failure)
+            log.info("request: the client is gone", **fields, error=_shown(exchange.failure))
         else:
-            log.warning("request failed", **fields, error=exchange.failure or "the upstream sent an error event")
+            log.warning(
+                "request failed", **fields, error=printable(exchange.failure or "the upstream sent an error event")
+            )
             log.warning(failure_line(exchange))
+
+
+def _shown(text: str | None) -> str | None:
+    return None if text is None else printable(text)
 
 
 def failure_line(exchange: Exchange) -> str:

@@ -13,6 +13,7 @@ from typing import Self
 
 import structlog
 
+from lastcall_operator.api.printable import printable
 from lastcall_operator.errors import ApiError, ConflictError, NotFoundError
 
 from .api import Api, Object
@@ -95,7 +96,7 @@ class Events:
             self._said.popitem(last=False)
         try:
             name = event_name(about, reason, same)
-            body = self._body(about, name, reason, message[:_MESSAGE_CHARS], warning=warning)
+            body = self._body(about, name, reason, printable(message)[:_MESSAGE_CHARS], warning=warning)
             await self._send(body, count=count, once=once, now=now)
         except ApiError as error:
             log.warning("event.lost", reason=reason, about=f"{about.kind}/{about.name}", error=str(error))

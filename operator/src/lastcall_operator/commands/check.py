@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lastcall_operator.api import names
+from lastcall_operator.api.printable import printable
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import (
     DEFINITIONS,
@@ -70,7 +71,7 @@ async def check(arguments: argparse.Namespace) -> int:
         print(as_json([asdict(finding) for finding in findings]))
     else:
         for finding in findings:
-            print(f"{finding.mark.value:<5} {finding.subject}: {finding.text}")
+            print(printable(f"{finding.mark.value:<5} {finding.subject}: {finding.text}"))
     return Exit.NOT if any(finding.mark is Mark.FAIL for finding in findings) else Exit.DONE
 
 

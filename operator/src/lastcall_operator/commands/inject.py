@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from lastcall_operator.api.printable import printable
 from lastcall_operator.api.schema import SpecError
 from lastcall_operator.api.streamproxy import StreamProxy, parse_stream_proxy
 from lastcall_operator.cluster.resources import STREAM_PROXIES
@@ -41,7 +42,7 @@ async def inject(arguments: argparse.Namespace) -> int:
     else:
         print(yaml.safe_dump_all(made.documents, sort_keys=False, allow_unicode=True), end="")
     for subject, note in made.notes:
-        print(f"{subject}: {note.reason}: {note.message}", file=sys.stderr)
+        print(printable(f"{subject}: {note.reason}: {note.message}"), file=sys.stderr)
     if not made.injected:
         print("lastcall: no pod in there asks for a sidecar by the label lastcall.dev/inject", file=sys.stderr)
     return Exit.DONE

@@ -6,6 +6,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from lastcall_operator.api.printable import printable
+
 from .rows import PodRow, seconds
 
 HEADS = ("NAMESPACE", "POD", "IN FLIGHT", "OLDEST", "STATE", "REVISION", "NODE")
@@ -16,9 +18,8 @@ _BLOCK = "▇"
 def cells(row: PodRow) -> tuple[str, ...]:
     """A row's texts, in the order of HEADS."""
     in_flight = "?" if row.in_flight is None else str(row.in_flight)
-    return (
-        row.namespace, row.pod, in_flight, seconds(row.oldest_seconds), row.shown_state, row.revision, row.node,
-    )  # fmt: skip
+    texts = (row.namespace, row.pod, in_flight, seconds(row.oldest_seconds), row.shown_state, row.revision, row.node)
+    return tuple(map(printable, texts))
 
 
 def total(rows: Sequence[PodRow]) -> str:

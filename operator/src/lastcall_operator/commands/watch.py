@@ -15,6 +15,7 @@ from rich.text import Text
 
 from lastcall_operator.api import names
 from lastcall_operator.api.annotations import LARGEST_SEQUENCE, whole_number
+from lastcall_operator.api.printable import printable
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import DEPLOYMENTS, DRAIN_POLICIES, REPLICA_SETS, STATEFUL_SETS, Resource
 from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotFoundError
@@ -127,7 +128,7 @@ class _Lines:
 
     def __call__(self, found: Found) -> None:
         if (sentence := found[0].sentence) != self._said:
-            print(sentence, flush=True)
+            print(printable(sentence), flush=True)
         self._said = sentence
 
 
@@ -145,7 +146,7 @@ def render(now: Progress, rows: Sequence[PodRow]) -> RenderableType:
         ProgressBar(total=max(now.total, 1), completed=now.updated, width=30),
         Text(f"{now.updated} of {now.total} updated"),
     )
-    return Group(bar, Text(now.waits_for or "nothing waits", style="bright_black"), table(rows))
+    return Group(bar, Text(printable(now.waits_for or "nothing waits"), style="bright_black"), table(rows))
 
 
 def _told(found: Found, output: str | None, *, owed: bool, seconds: float) -> int:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lastcall_operator.api.printable import printable
+
 #: Parts of a status that change with every stream: written no more often than the policy is polled.
 _VOLATILE = frozenset({"inFlight", "pods", "message", "oldestRequestSeconds"})
 
@@ -16,6 +18,9 @@ class Told:
     status: bool | None
     reason: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
 
     @property
     def word(self) -> str:
@@ -33,6 +38,9 @@ class Happened:
     once: bool = False
     #: what makes it the same event when numbers in the message differ
     identity: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", printable(self.message))
 
 
 def risen(told: Iterable[Told], conditions: Iterable[Mapping[str, Any]]) -> list[Told]:
