@@ -22,7 +22,7 @@ def completion(finish="stop", **fields):
     )
 
 
-def call(arguments, identity="call_1", name="f"):
+def call(arguments, identity: object = "call_1", name="f"):
     return {"id": identity, "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -74,11 +74,51 @@ CONTENTS = {
     "content in parts": ({"content": [{"type": "text", "text": "a"}, {"type": "x"}, 7, {"text": "b"}]}, [text("ab")]),
     "odd types": ({"content": 7, "reasoning": {}, "refusal": []}, [text("")]),
     "no id": ({"tool_calls": [call("{}", None), call("{}", "")]}, [tool({}, "toolu_9f2a_0"), tool({}, "toolu_9f2a_1")]),
-    "no name": ({"tool_calls": [call("{}", name=None), {"id": "x"}]}, [tool({}, name=""), tool({}, "x", "")]),
     "arguments as an object": ({"tool_calls": [call({"a": 1})]}, [tool({"a": 1})]),
-    "no arguments": ({"tool_calls": [call(""), call(None)]}, [tool({}), tool({})]),
-    "arguments that are none": ({"tool_calls": [call("null"), call("[1]"), call("x")]}, [tool({}), tool({}), tool({})]),
-    "cut arguments": ({"tool_calls": [call('{"a": [1, 2], "b": "te')]}, [tool({"a": [1, 2]})]),
+    "no arguments": ({"tool_calls": [call("", "x"), call(None, "y"), call("null", "z")]}, [tool({}, i) for i in "xyz"]),
+    "arguments encoded twice": ({"tool_calls": [call('"{\\"a\\":1}"')]}, [tool({"a": 1})]),
+    "arguments behind empty ones": ({"tool_calls": [call('{}{"a":1}')]}, [tool({"a": 1})]),
+    "one id of two calls": (
+        {"tool_calls": [call("{}", "x"), call('{"a":1}', "x"), call('{"a":1}', "x")]},
+        [tool({}, "x"), tool({"a": 1}, "toolu_9f2a_1"), tool({"a": 1}, "toolu_9f2a_2")],
+    ),
+    "an id that we would make": (
+        {"tool_calls": [call("{}", "toolu_9f2a_1"), call("{}", None)]},
+        [tool({}, "toolu_9f2a_1"), tool({}, "toolu_9f2a_1_")],
+    ),
+    "ids that are numbers": ({"tool_calls": [call("{}", 0), call("{}", 7)]}, [tool({}, "0"), tool({}, "7")]),
+    "ids that are odd": ({"tool_calls": [call("{}", True)]}, [tool({}, "toolu_9f2a_0")]),
+    "one call and no list": ({"tool_calls": call("{}")}, [tool({})]),
+    "nulls among the calls": ({"tool_calls": [None, call("{}"), {}, {"index": 0, "type": "function"}]}, [tool({})]),
+    "a call without a function": (
+        {"tool_calls": [{"id": "x", "name": "f", "arguments": {"a": 1}}]},
+        [tool({"a": 1}, "x")],
+    ),
+    "a function call": (
+        {"function_call": {"name": "f", "arguments": '{"a":1}'}},
+        [tool({"a": 1}, "toolu_9f2a_0")],
+    ),
+    "a function call that is the call": (
+        {"function_call": {"name": "f", "arguments": "{}"}, "tool_calls": [call("{}")]},
+        [tool({})],
+    ),
+    "a function call beside another call": (
+        {"function_call": {"name": "g", "arguments": "{}"}, "tool_calls": [call("{}")]},
+        [tool({}), tool({}, "toolu_9f2a_1", "g")],
+    ),
+    # https://docs.mistral.ai/capabilities/reasoning/
+    "thinking in parts": (
+        {
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "H"}, {"type": "text", "text": "m."}]},
+                {"type": "thinking", "thinking": "!"},
+                {"type": "text", "text": "Hi"},
+                " there",
+            ]
+        },
+        [thought("Hm.!", field=None), text("Hi there")],
+    ),
+    "one part and no list": ({"content": {"type": "text", "text": "Hi"}}, [text("Hi")]),
 }
 
 
@@ -129,8 +169,15 @@ USAGES = {
     "none": (None, (0, 0, 0)),
     "odd": (
         {"prompt_tokens": "7", "completion_tokens": -1, "prompt_tokens_details": {"cached_tokens": True}},
-        (0, 0, 0),
+        (7, 0, 0),
     ),
+    "by other names": (
+        {"input_tokens": 9.0, "output_tokens": 4, "input_tokens_details": {"cached_tokens": 2}},
+        (7, 2, 4),
+    ),
+    # https://api-docs.deepseek.com/guides/kv_cache
+    "DeepSeek's": ({"prompt_tokens": 9, "completion_tokens": 1, "prompt_cache_hit_tokens": 4}, (5, 4, 1)),
+    "Moonshot's": ({"prompt_tokens": 9, "completion_tokens": 1, "cached_tokens": 4}, (5, 4, 1)),
     "a boolean": ({"prompt_tokens": True, "completion_tokens": True}, (0, 0, 0)),
     "no object": ([1], (0, 0, 0)),
 }
@@ -142,6 +189,23 @@ def test_usage(usage, expected):
     assert (found.input_tokens, found.cache_read_input_tokens, found.output_tokens) == expected
     assert found.cache_creation_input_tokens == 0
     assert found.output_tokens_details is None
+
+
+PLACES = {
+    # https://platform.moonshot.ai/docs/api/chat
+    "in the choice": {"choice": {"usage": {"prompt_tokens": 9, "completion_tokens": 3}}, "usage": None},
+    "Groq's": {"top": {"x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 3}}}, "usage": None},
+    "in two places": {
+        "choice": {"usage": {"prompt_tokens": 9, "completion_tokens": 3}},
+        "usage": {"prompt_tokens": 0, "completion_tokens": 0},
+    },
+}
+
+
+@pytest.mark.parametrize("fields", PLACES.values(), ids=PLACES)
+def test_usage_is_read_wherever_it_is(fields):
+    found = answer(completion(content="Hi", **fields)).usage
+    assert (found.input_tokens, found.output_tokens) == (9, 3)
 
 
 def test_tokens_of_reasoning_are_told():
@@ -180,7 +244,7 @@ NUMBERS = '{"a": 1.10, "b": -0.0, "c": 12345678901234567890123, "d": 1E400, "e":
     ids=["whole", "cut"],
 )
 def test_every_digit_of_a_calls_arguments_stays(arguments, kept):
-    body = json.dumps(completion(tool_calls=[call(arguments)])).encode()
+    body = json.dumps(completion("length", tool_calls=[call(arguments)])).encode()
     assert f'"input":{kept}'.encode() in MESSAGES_ON_CHAT.answer(body, ASKED)
 
 
@@ -221,7 +285,55 @@ def test_what_is_no_answer_is_told_apart(body):
     assert "secret" not in str(raised.value)
 
 
-@pytest.mark.parametrize("finish", ["abort", "error"])
+CUT = {"tool_calls": [call('{"a": [1, 2], "b": "te')]}
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter", "MAX_TOKENS"])
+def test_arguments_are_cut_where_the_answer_says_that_it_was(finish):
+    found = answer(completion(finish, **CUT))
+    assert content(found) == [tool({"a": [1, 2]})]
+    assert found.stop_reason in {"max_tokens", "refusal"}
+
+
+LOST = {
+    "cut arguments": CUT,
+    "arguments that are no object": {"tool_calls": [call("[1]")]},
+    "arguments of another type": {"tool_calls": [call(7)]},
+    "arguments that are no JSON": {"tool_calls": [call("x")]},
+    "a list of arguments": {"tool_calls": [call([1])]},
+    "no name": {"tool_calls": [call("{}", name=None)]},
+    "a name that is none": {"tool_calls": [call("{}", name=7)]},
+    "no function": {"tool_calls": [{"id": "x"}]},
+    "only arguments": {"tool_calls": [{"function": {"arguments": "{}"}}]},
+}
+
+
+@pytest.mark.parametrize("finish", ["tool_calls", "stop", None])
+@pytest.mark.parametrize("said", LOST.values(), ids=LOST)
+def test_an_answer_of_which_something_would_be_lost_is_none(said, finish):
+    with pytest.raises(TranslationError, match="the upstream"):
+        MESSAGES_ON_CHAT.answer(json.dumps(completion(finish, content="Hi", **said)).encode(), ASKED)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"delta": {"content": "Hi"}}, {"text": "Hi"}],
+    ids=["a delta", "a completion's text"],
+)
+def test_what_stands_in_a_messages_place_is_the_message(choice):
+    whole = completion()
+    whole["choices"] = [{"finish_reason": "stop", **choice}]
+    assert content(answer(whole)) == [text("Hi")]
+
+
+@pytest.mark.parametrize("finish", [7, {"type": "stop"}, "STOP"], ids=str)
+def test_a_reason_of_an_odd_type_is_an_end(finish):
+    assert answer(completion(finish, content="Hi")).stop_reason == "end_turn"
+
+
+@pytest.mark.parametrize(
+    "finish", ["abort", "error", "insufficient_system_resource", "network_error", "MALFORMED_FUNCTION_CALL"]
+)
 def test_an_answer_that_was_broken_off_is_none(finish):
     with pytest.raises(TranslationError, match="broke"):
         MESSAGES_ON_CHAT.answer(json.dumps(completion(finish, content="Hel")).encode(), ASKED)

@@ -3,6 +3,7 @@
 import itertools
 import json
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.wire.messages_on_chat.chunks import DONE, HEAD, call, delta, usage
@@ -79,6 +80,65 @@ def test_how_the_bytes_arrive_does_not_matter(data, given_answer, size):
     assert translated(stream, split=size) == translated(stream)
 
 
+@st.composite
+def dialects(draw, names):
+    """Calls as some server might send them, in order, with what is odd about it; no two have the same arguments."""
+    index = draw(st.sampled_from(["right", "zero", "none", "text"]))
+    identity = draw(st.sampled_from(["own", "one", "each part's", "number", "empty", "none"]))
+    is_named_again, is_whole = draw(st.booleans()), draw(st.booleans())
+    how = draw(st.sampled_from(["text", "object", "twice", "empty first", "again"]))
+    parts, count = [], 0
+    for number, name in enumerate(names):
+        text = json.dumps({"n": number, "odd": draw(VALUES)})
+        spelled = {"twice": json.dumps(text), "empty first": "{}" + text, "again": text + text}.get(how, text)
+        whole_part = [json.loads(text)] if how == "object" else [spelled]
+        for place, piece in enumerate(whole_part if is_whole or how == "object" else draw(pieces(spelled))):
+            count += 1
+            told = {
+                "own": f"id_{number}",
+                "one": "id",
+                "each part's": f"id_{count}",
+                "number": number,
+                "empty": "",
+                "none": None,
+            }
+            where = {"right": number, "zero": 0, "none": None, "text": str(number)}[index]
+            found = call(where, piece, name=name if is_named_again or not place else None)
+            parts.append(found | ({"id": told[identity]} if told[identity] is not None else {}))
+    return parts
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data(), st.lists(st.sampled_from(["get", "put"]), min_size=1, max_size=4))
+def test_however_calls_are_sent_none_is_lost_and_ends_well(data, names):
+    parts = data.draw(dialects(names))
+    ends = [delta("tool_calls") + DONE, delta("stop"), DONE, usage() + delta("tool_calls") + usage()]
+    stream = b"".join(delta(tool_calls=[part]) for part in parts) + data.draw(st.sampled_from(ends))
+    try:
+        message = accumulated(stream)
+    except TranslationError:
+        return
+    assert [(block.name, block.input["n"]) for block in message.content] == [(n, i) for i, n in enumerate(names)]
+    assert len({block.id for block in message.content}) == len(names)
+    assert message.stop_reason == "tool_use"
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["get", "put"]), min_size=1, max_size=3), st.integers(0, 12))
+def test_calls_of_which_a_part_is_missing_do_not_end_well(names, missing):
+    """Each in its own place, whole but for one part, which a finish reason that is no cut makes a failure."""
+    texts = [json.dumps({"n": number, "odd": "x" * 20}) for number in range(len(names))]
+    parts = [
+        call(number, piece, **({"id": f"id_{number}", "name": name} if not place else {}))
+        for number, (name, text) in enumerate(zip(names, texts, strict=True))
+        for place, piece in enumerate([text[:7], text[7:15], text[15:]])
+    ]
+    del parts[missing % len(parts)]
+    stream = b"".join(delta(tool_calls=[part]) for part in parts) + delta("tool_calls") + DONE
+    with pytest.raises((TranslationError, ValueError)):
+        accumulated(stream)
+
+
 JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -89,19 +149,21 @@ JSON = st.recursive(
     max_leaves=5,
 )
 NAMES = ["id", "object", "model", "usage", "error"]
-SAID = ["content", "refusal", "reasoning", "tool_calls", "role"]
+SAID = ["content", "refusal", "reasoning", "tool_calls", "function_call", "role"]
 CALLS = st.lists(
     st.fixed_dictionaries(
         {},
         optional={
-            "index": st.none() | st.integers(-1, 2),
-            "id": st.sampled_from([None, "", "a", "b"]),
+            "index": st.none() | st.integers(-1, 2) | st.sampled_from(["0", "x", 0.0, 1.5, True, []]),
+            "id": st.sampled_from([None, "", "a", "b", 7, True, {}]),
+            "name": st.sampled_from([None, "f", 7]),
+            "arguments": st.sampled_from([None, "{}", {"a": 1}]),
             "function": st.none()
             | st.fixed_dictionaries(
                 {},
                 optional={
-                    "name": st.sampled_from([None, "", "f"]),
-                    "arguments": st.none() | st.text('{}[]":,\\a1', max_size=6) | st.just({"a": 1}),
+                    "name": st.sampled_from([None, "", "f", "g", 7]),
+                    "arguments": st.none() | st.text('{}[]":,\\a1', max_size=6) | st.sampled_from([{"a": 1}, [], 7]),
                 },
             ),
         },
@@ -110,7 +172,12 @@ CALLS = st.lists(
 )
 ANY_SAID = st.dictionaries(st.sampled_from(SAID), JSON, max_size=4) | st.fixed_dictionaries({"tool_calls": CALLS})
 CHOICE = st.fixed_dictionaries(
-    {}, optional={"message": ANY_SAID, "delta": ANY_SAID, "finish_reason": st.sampled_from([None, "", "stop", "x"])}
+    {},
+    optional={
+        "message": ANY_SAID,
+        "delta": ANY_SAID,
+        "finish_reason": st.sampled_from([None, "", "stop", "length", "x", 7]),
+    },
 )
 ANYTHING = JSON | st.dictionaries(st.sampled_from([*NAMES, "choices"]), JSON, max_size=4)
 ANYTHING |= st.fixed_dictionaries({"choices": st.lists(CHOICE, max_size=2)}, optional={"usage": JSON})

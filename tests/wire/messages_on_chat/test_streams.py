@@ -1,5 +1,6 @@
 """Streams: what the SDK makes of them, at every split, and how they end."""
 
+import functools
 import json
 
 import anthropic
@@ -98,18 +99,37 @@ def test_a_call_ends_with_its_object_and_what_follows_it_is_no_part_of_it():
     [
         (["null"], {}),
         (['"{}"'], {}),
-        (["[1]"], {}),
+        (["[", "]"], {}),
+        (['"{\\"a', '\\": 1}', '"'], {"a": 1}),
+        (["{", " ", "}", '{"a": 1}'], {"a": 1}),
+        ([{}, {"a": 1}], {"a": 1}),
+        (['{"a": 1}', '{"a"', ": 1}"], {"a": 1}),
+        (['{"a": 1}', "}"], {"a": 1}),
         (["", " ", "\n", '{"a"', ": 1}"], {"a": 1}),
         (['{"a": "\\', '"}', '"}'], {"a": '"}'}),
         (['{"a": "\\', "", '\\"}'], {"a": "\\"}),
         ([], {}),
     ],
-    ids=["null", "text", "a list", "space first", "an escape in two", "an escape and nothing between", "none"],
+    ids=[
+        "null",
+        "text",
+        "an empty list",
+        "encoded twice",
+        "behind empty ones",
+        "objects, the first empty",
+        "twice",
+        "a bracket too many",
+        "space first",
+        "an escape in two",
+        "an escape and nothing between",
+        "none",
+    ],
 )
 def test_arguments_that_are_odd(arguments, expected):
     stream = delta(tool_calls=[call(0, id="a", name="f")])
     stream += b"".join(delta(tool_calls=[call(0, part)]) for part in arguments)
     stream += delta(tool_calls=[call(1, '{"b":2}', id="b", name="g")])
+    check_order(translated(stream + delta("tool_calls") + DONE)[0])
     assert content(stream + delta("tool_calls") + DONE) == [tool("a", "f", expected), tool("b", "g", {"b": 2})]
 
 
@@ -119,7 +139,25 @@ def test_arguments_that_are_odd(arguments, expected):
         ([call(0, '{"a"', id="a"), call(0, ":1}", name="f")], tool("a", "f", {"a": 1})),
         ([call(0, '{"a"', name="f"), call(0, ":1}", id="a")], tool("toolu_9f2a_0", "f", {"a": 1})),
         ([call(0), call(0, '{"a":1}', id="a", name="f")], tool("a", "f", {"a": 1})),
-        ([call(0, '{"a":1}', id="a")], tool("a", "", {"a": 1})),
+        ([call(0, "{}", id="a", name="f"), call(0, '{"a":1}', id="a", name="f")], tool("a", "f", {"a": 1})),
+        # litellm#28223: another id in each part
+        (
+            [call(0, "", id="a", name="get"), call(0, '{"city":"Rome"}', id="b")],
+            tool("a", "get", {"city": "Rome"}),
+        ),
+        ([call(0, "{", id="a", name="f"), call(0, "}", id="b", name="f")], tool("a", "f", {})),
+        (
+            [call(0, "", name="f"), call(0, '{"a":1', name="f"), call(0, "}", name="f")],
+            tool("toolu_9f2a_0", "f", {"a": 1}),
+        ),
+        ([call(0, '{"a":1}', id="a", name="f"), call(0, "", id="a", name="f")], tool("a", "f", {"a": 1})),
+        ([call(0, '{"a":1}', id="a", name="f"), call(0, '{"a":1}', id="a", name="f")], tool("a", "f", {"a": 1})),
+        ([call("0", "{", id="a", name="f"), call(0.0, "}")], tool("a", "f", {})),
+        ([call(0, "{", id=7, name="f"), call(None, "}", id=7)], tool("7", "f", {})),
+        ([call(0, "{", id="a", name="f"), call([], "}", id=[], name=[])], tool("a", "f", {})),
+        ([{"index": 0, "id": "a", "name": "f", "arguments": '{"a"'}, call(0, ":1}")], tool("a", "f", {"a": 1})),
+        ([call(0, '{"a":1}', id="a", name="f"), {"index": 1}, {}], tool("a", "f", {"a": 1})),
+        ([call(None, "{", id="a", name="f"), call(None, "}", id="b")], tool("a", "f", {})),
         ([{"index": 0, "id": "a"}, call(0, '{"a":1}', name="f")], tool("a", "f", {"a": 1})),
         ([call(0, "{", id="a", name="f"), call(0, "}", id="", name="f2")], tool("a", "f", {})),
         ([call(0, "{", id="a", name="f"), call(3, "}", id="a")], tool("a", "f", {})),
@@ -133,7 +171,18 @@ def test_arguments_that_are_odd(arguments, expected):
         "the name late",
         "the id too late",
         "both late",
-        "no name",
+        "behind empty arguments, with the name",
+        "another id, no name",
+        "another id, the same name",
+        "the name in each part",
+        "the name once more at the end",
+        "told twice",
+        "an index in words",
+        "an id that is a number",
+        "odd types",
+        "no function at first",
+        "places for more calls",
+        "another id, no index",
         "no function",
         "an empty id",
         "another index",
@@ -144,6 +193,178 @@ def test_arguments_that_are_odd(arguments, expected):
 def test_parts_of_a_call_find_each_other(parts, expected):
     stream = b"".join(delta(tool_calls=[part]) for part in parts)
     assert content(stream + delta("tool_calls") + DONE) == [expected]
+
+
+ROME, BERN = '{"city":"Rome"}', '{"city":"Bern"}'
+SEVERAL = {
+    # Letta's lens#49, HKUDS/nanobot#3943
+    "one index, empty ids": (
+        [call(0, ROME, id="", name="get"), call(0, BERN, id="", name="get")],
+        [("toolu_9f2a_0", "get", "Rome"), ("toolu_9f2a_1", "get", "Bern")],
+    ),
+    "one index, no ids": (
+        [call(0, ROME, name="get"), call(0, BERN, name="get")],
+        [("toolu_9f2a_0", "get", "Rome"), ("toolu_9f2a_1", "get", "Bern")],
+    ),
+    "one index, the same call": (
+        [call(0, ROME, name="get"), call(0, ROME, name="get")],
+        [("toolu_9f2a_0", "get", "Rome"), ("toolu_9f2a_1", "get", "Rome")],
+    ),
+    "one index, one id": (
+        [call(0, ROME, id="x", name="get"), call(0, BERN, id="x", name="get")],
+        [("x", "get", "Rome"), ("toolu_9f2a_1", "get", "Bern")],
+    ),
+    "one index, in parts": (
+        [call(0, "", name="get"), call(0, ROME), call(0, "", name="get"), call(0, BERN)],
+        [("toolu_9f2a_0", "get", "Rome"), ("toolu_9f2a_1", "get", "Bern")],
+    ),
+    "two indexes, one id": (
+        [
+            call(0, "", id="x", name="get"),
+            call(1, "", id="x", name="get"),
+            call(1, BERN, id="x"),
+            call(0, ROME, id="x"),
+        ],
+        [("x", "get", "Rome"), ("toolu_9f2a_1", "get", "Bern")],
+    ),
+    "two indexes, another id in each part": (
+        [
+            call(0, "", id="a", name="get"),
+            call(1, "", id="b", name="get"),
+            call(1, BERN, id="c"),
+            call(0, ROME, id="d"),
+        ],
+        [("a", "get", "Rome"), ("b", "get", "Bern")],
+    ),
+    "one index, found by their ids": (
+        [call(0, '{"city":', id="a", name="get"), call(0, BERN, id="b", name="g"), call(0, '"Rome"}', id="a")],
+        [("a", "get", "Rome"), ("b", "g", "Bern")],
+    ),
+    "one index, other names, no arguments": (
+        [call(0, "", id="a", name="get"), call(0, BERN, id="b", name="g")],
+        [("a", "get", None), ("b", "g", "Bern")],
+    ),
+    "the first whole, then no index": (
+        [call(0, ROME, id="a", name="get"), call(1, "", id="b", name="get"), call(None, BERN)],
+        [("a", "get", "Rome"), ("b", "get", "Bern")],
+    ),
+    "arguments encoded twice": (
+        [call(0, json.dumps(ROME), id="a", name="get"), call(1, json.dumps(BERN), id="b", name="get")],
+        [("a", "get", "Rome"), ("b", "get", "Bern")],
+    ),
+}
+
+
+@pytest.mark.parametrize(("parts", "expected"), SEVERAL.values(), ids=SEVERAL)
+def test_of_several_calls_none_is_lost_and_each_has_an_id_of_its_own(parts, expected):
+    stream = b"".join(delta(tool_calls=[part]) for part in parts) + delta("tool_calls") + DONE
+    assert content(stream) == [tool(i, name, {"city": city} if city else {}) for i, name, city in expected]
+
+
+UNCLEAR = {
+    "no name": [call(0, '{"a":1}', id="a")],
+    "only an id": [{"index": 0, "id": "a"}],
+    "another object": [call(0, ROME, id="a", name="f"), call(0, BERN)],
+    "another object, another id": [call(0, ROME, id="a", name="f"), call(0, BERN, id="b")],
+    "no object": [call(0, "[1]", id="a", name="f")],
+    "an object that is no JSON": [call(0, '{"a": 1', id="a", name="f"), call(0, ' "b": 2}')],
+    "a name and another id behind a whole call": [call(0, ROME, id="a", name="f"), call(0, "", id="b", name="f")],
+    "empty arguments, then some, and a name with both": [call(0, "{}", name="f"), call(0, ROME, name="f")],
+    "words": [call(0, "Rome", id="a", name="f")],
+    "arguments of an odd type": [call(0, 7, id="a", name="f")],
+    "cut": [call(0, '{"city":"Ro', id="a", name="f")],
+    "cut before the next": [call(0, '{"city":"Ro', id="a", name="f"), call(1, ROME, id="b", name="f")],
+    "cut, encoded twice": [call(0, '"{\\"a', id="a", name="f")],
+    "a name and nothing behind a whole call": [call(0, ROME, name="f"), call(0, "", name="f")],
+    "a name twice, and no arguments": [call(0, "", name="f"), call(0, "", name="f")],
+    "a name in pieces, or two": [call(0, "", name="get_"), call(0, ROME, name="weather")],
+    "a name twice with other ids": [call(0, "", id="a", name="f"), call(0, ROME, id="b", name="f")],
+    "two open calls, and no index": [call(0, "", id="a", name="f"), call(1, "", id="b", name="g"), call(None, ROME)],
+}
+
+
+@pytest.mark.parametrize("end", [delta("tool_calls") + DONE, DONE, delta("stop")], ids=["finish", "[DONE]", "the end"])
+@pytest.mark.parametrize("parts", UNCLEAR.values(), ids=UNCLEAR)
+def test_calls_that_cannot_be_told_apart_end_badly(parts, end):
+    stream = HELLO + b"".join(delta(tool_calls=[part]) for part in parts) + end
+    translator, found = MESSAGES_ON_CHAT.stream(STREAM), b""
+    events = Decoder().feed(stream)
+    steps = [*(functools.partial(translator.feed, event) for event in events), translator.finish]
+    with pytest.raises(TranslationError) as raised:
+        found += b"".join(step() for step in steps)
+    assert not translator.over
+    assert b"message_stop" not in found
+    assert "Ro" not in str(raised.value)
+
+
+def test_a_flood_of_calls_is_an_error():
+    stream = b"".join(delta(tool_calls=[call(n, "{}", name="f") for n in range(k, k + 64)]) for k in range(0, 2048, 64))
+    with pytest.raises(TranslationError, match="more than 1024 calls"):
+        translated(stream)
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([call(0, '{"a": [1, 2], "b": "te', id="a", name="f")], [tool("a", "f", {"a": [1, 2]})]),
+        ([call(0, "{", id="a", name="f")], [tool("a", "f", {})]),
+        ([call(0, '"{\\"a', id="a", name="f")], [tool("a", "f", {})]),
+        ([call(0, ROME, id="a", name="f"), {"index": 1, "id": "b"}], [tool("a", "f", {"city": "Rome"})]),
+    ],
+    ids=["arguments", "their begin", "encoded twice", "before its name"],
+)
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_a_call_may_be_cut_where_the_answer_says_that_it_was(parts, expected, finish):
+    stream = b"".join(delta(tool_calls=[part]) for part in parts) + delta(finish) + DONE
+    assert content(stream) == expected
+    assert accumulated(stream).stop_reason == {"length": "max_tokens"}.get(finish, "refusal")
+
+
+def test_the_older_apis_function_call_is_a_call():
+    parts = [{"name": "f", "arguments": ""}, {"arguments": '{"a"'}, {"arguments": ":1}"}]
+    stream = b"".join(delta(function_call=part) for part in parts) + delta("function_call") + DONE
+    assert content(stream) == [tool("toolu_9f2a_0", "f", {"a": 1})]
+    assert accumulated(stream).stop_reason == "tool_use"
+
+
+SAID = {
+    "a message": [{"message": {"content": "Hi"}}],
+    "a message beside an empty delta": [{"delta": {}, "message": {"content": "Hi"}}],
+    "a delta, and all of it so far": [
+        {"delta": {"content": "H"}, "message": {"content": "H"}},
+        {"delta": {"content": "i"}, "message": {"content": "Hi"}},
+        {"delta": {"content": ""}, "message": {"content": "Hi"}},
+    ],
+    "a completion's text": [{"text": "H"}, {"text": "i"}],
+    "parts": [{"delta": {"content": [{"type": "text", "text": "H"}]}}, {"delta": {"content": ["i"]}}],
+    "a part": [{"delta": {"content": {"type": "text", "text": "Hi"}}}],
+}
+
+
+@pytest.mark.parametrize("choices", SAID.values(), ids=SAID)
+def test_what_is_said_in_another_place_is_said(choices):
+    stream = b"".join(chunk(choices=[choice]) for choice in choices) + delta("stop") + DONE
+    assert content(stream) == [{"type": "text", "text": "Hi"}]
+
+
+def test_thinking_in_parts_of_the_content_is_thinking():
+    """https://docs.mistral.ai/capabilities/reasoning/"""
+    stream = delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "H"}]}])
+    stream += delta(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "m."}], "closed": True}])
+    stream += delta(content=[{"type": "text", "text": "Hi"}]) + delta("stop") + DONE
+    assert content(stream) == [
+        thought("Hm.", field=None),
+        {"type": "text", "text": "Hi"},
+    ]
+
+
+EMPTY = {"no data": b"data: \n\n", "spaces": b"data:   \n\n", "lines": b"data:\ndata:\n\n", "null": b"data: null\n\n"}
+
+
+@pytest.mark.parametrize("empty", EMPTY.values(), ids=EMPTY)
+def test_events_without_data_are_passed_over(empty):
+    stream = chunks.OPENAI_TOOLS.replace(b"\n\n", b"\n\n" + empty)
+    assert translated(empty + stream) == translated(chunks.OPENAI_TOOLS)
 
 
 def test_blocks_alternate_as_the_upstream_does():
@@ -207,7 +428,7 @@ def test_the_closing_events_wait_for_the_usage():
         [event.type for event in events_of(translator.feed(event))]
         for event in Decoder().feed(HELLO + delta("stop") + usage() + DONE)
     ]
-    assert told[1:] == [["content_block_stop"], ["message_delta", "message_stop"], []]
+    assert told[1:] == [[], ["content_block_stop", "message_delta", "message_stop"], []]
 
 
 def test_nothing_follows_the_end():
@@ -221,8 +442,46 @@ def test_nothing_follows_the_end():
     assert translator.over
 
 
-def test_content_behind_the_finish_reason_is_left_out():
-    assert content(HELLO + delta("stop") + HELLO + DONE) == [{"type": "text", "text": "Hello"}]
+@pytest.mark.parametrize("end", [DONE, usage() + DONE, b""], ids=["[DONE]", "usage", "the end"])
+def test_what_is_behind_the_finish_reason_counts(end):
+    """Some tell the reason in each chunk, some before the last words."""
+    stream = (
+        HELLO + delta("stop") + delta("stop", content=" world") + delta(tool_calls=[call(0, "{}", id="a", name="f")])
+    )
+    assert content(stream + end) == [{"type": "text", "text": "Hello world"}, tool("a", "f", {})]
+    assert accumulated(stream + end).stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize("finishes", [("stop", "length"), ("length", "stop")], ids="-".join)
+def test_of_several_reasons_that_of_a_cut_counts(finishes):
+    stream = HELLO + b"".join(map(delta, finishes)) + DONE
+    assert accumulated(stream).stop_reason == "max_tokens"
+
+
+TOLD = {"prompt_tokens": 19, "completion_tokens": 10}
+REPORTS = {
+    # https://platform.moonshot.ai/docs/api/chat
+    "Moonshot's": [chunk(choices=[{"delta": {}, "finish_reason": "stop", "usage": TOLD}])],
+    "Groq's": [delta("stop"), chunk(choices=[], x_groq={"usage": TOLD})],
+    "with the finish, Groq's": [chunk(choices=[{"delta": {}, "finish_reason": "stop"}], x_groq={"usage": TOLD})],
+    "in each chunk, growing": [
+        chunk(choices=[{"delta": {"content": "!"}}], usage={"prompt_tokens": 19, "completion_tokens": 3}),
+        chunk(choices=[{"delta": {}, "finish_reason": "stop"}], usage=TOLD),
+    ],
+    "none at the end": [usage(), delta("stop"), chunk(choices=[], usage={"prompt_tokens": 0, "completion_tokens": 0})],
+    "each in a report of its own": [
+        chunk(choices=[], usage={"prompt_tokens": 19}),
+        delta("stop"),
+        chunk(choices=[], usage={"completion_tokens": 10}),
+    ],
+}
+
+
+@pytest.mark.parametrize("parts", REPORTS.values(), ids=REPORTS)
+@pytest.mark.parametrize("end", [DONE, b""], ids=["[DONE]", "the end"])
+def test_usage_is_read_wherever_it_is(parts, end):
+    message = accumulated(HELLO + b"".join(parts) + end)
+    assert (message.usage.input_tokens, message.usage.output_tokens) == (19, 10)
 
 
 @pytest.mark.parametrize(
@@ -325,7 +584,7 @@ def test_what_is_no_stream_of_chunks_is_told_apart(stream):
     assert not translator.over
 
 
-@pytest.mark.parametrize("finish", ["abort", "error"])
+@pytest.mark.parametrize("finish", ["abort", "error", "insufficient_system_resource", "MALFORMED_FUNCTION_CALL"])
 def test_a_stream_that_was_broken_off_has_no_end(finish):
     translator = MESSAGES_ON_CHAT.stream(STREAM)
     hello, broken = Decoder().feed(HELLO + delta(finish, content=""))

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 
 from lastcall_sidecar.wire.carried import call_id, is_object
-from lastcall_sidecar.wire.messages_on_chat.arguments import ArgumentStream
-from lastcall_sidecar.wire.messages_on_chat.completion import Call, Function
+from lastcall_sidecar.wire.messages_on_chat.arguments import Arguments
+from lastcall_sidecar.wire.messages_on_chat.completion import Call, Function, Ids
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
+from lastcall_sidecar.wire.translation import TranslationError
+
+UNCLEAR = "the upstream told a call's name more than once, and it is not clear whether it is one call"
 
 
 def event(name: str, fields: Mapping[str, Any]) -> bytes:
@@ -46,7 +49,7 @@ class Block:
 
     def write(self, index: int, *, closing: bool) -> bytes:
         """Return events for all that waits; nothing yet if the start is not known, unless it is `closing`."""
-        if not self._is_known() and not closing:
+        if not self.is_known and not closing:
             return b""
         found = b"" if self.opened else event("content_block_start", {"index": index, "content_block": self._start()})
         self.opened = True
@@ -57,7 +60,9 @@ class Block:
             found += event("content_block_delta", {"index": index, "delta": delta})
         return found
 
-    def _is_known(self) -> bool:
+    @property
+    def is_known(self) -> bool:
+        """Whether its start can be told."""
         return True
 
     def _start(self) -> dict[str, Any]:
@@ -88,45 +93,64 @@ class ThinkingBlock(Block):
 class ToolBlock(Block):
     """A tool call. It is complete when its arguments are an object that has ended."""
 
-    __slots__ = ("_arguments", "_extra", "_name", "_otherwise", "_spilled", "id")
+    __slots__ = ("_extra", "_identity", "_ids", "_number", "_spilled", "arguments", "id", "is_doubtful", "name")
 
-    def __init__(self, otherwise: str, spilled: dict[str, msgspec.Raw]) -> None:
+    def __init__(self, ids: Ids, number: int, spilled: dict[str, msgspec.Raw]) -> None:
         super().__init__("tool_use", "input_json")
         #: As the upstream told it; empty until then.
         self.id = ""
-        self._otherwise = otherwise
+        self.name = ""
+        self.arguments = Arguments()
+        #: It may be the call before it whose name was told once more, or the other way round: its arguments will tell.
+        self.is_doubtful = False
+        #: Its place among the answer's calls, and what it is called there once that was asked for.
+        self._number = number
+        self._ids = ids
+        self._identity = ""
         #: What the id carries; what it cannot goes among `spilled`.
         self._extra: msgspec.Raw | None = None
         self._spilled = spilled
-        self._name = ""
-        self._arguments = ArgumentStream()
 
     def take(self, call: Call) -> None:
         """Take what is new of the call. Once its start was written, an id is good for finding it again only."""
         function = call.function or Function()
         self.id = self.id or call.id or ""
-        self._name = self._name or function.name or ""
-        arguments = function.arguments
-        if isinstance(arguments, dict):
-            arguments = msgspec.json.encode(arguments).decode()
-        self.add(self._arguments.take(arguments or ""))
+        self.name = self.name or function.name or ""
+        self.add(self.arguments.take(function.arguments))
         if is_object(call.extra_content):
-            known = self.id or self._otherwise
+            known = self._known()
             if self.opened or call_id(known, call.extra_content) is None:
                 self._spilled[call_id(known) or known] = call.extra_content
             else:
                 self._extra = call.extra_content
 
-    def is_complete(self, *, followed: bool) -> bool:  # noqa: ARG002 - the interface's
-        """Whether nothing more can come: parts of a call may come behind the begin of another's."""
-        return self.opened and self._arguments.complete
+    def _known(self) -> str:
+        self._identity = self._identity or self._ids.own(self.id, self._number)
+        return self._identity
 
-    def _is_known(self) -> bool:
-        return bool(self._name)
+    def is_complete(self, *, followed: bool) -> bool:
+        """Whether nothing more can come: parts of a call may come behind the begin of another's."""
+        return self.opened and self.arguments.ended and (followed or not self.arguments.is_empty)
+
+    def end(self, *, is_cut: bool) -> None:
+        """Take note that nothing more comes. One that `is_cut` need not be whole.
+
+        Errors: TranslationError.
+        """
+        if not self.name and not is_cut:
+            raise TranslationError("the upstream's answer has a call without a name")
+        if self.is_doubtful and not self.arguments.given:
+            raise TranslationError(UNCLEAR)
+        self.add(self.arguments.end(is_cut=is_cut))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has its name."""
+        return bool(self.name)
 
     def _start(self) -> dict[str, Any]:
-        known = self.id or self._otherwise
-        return {"type": self.kind, "id": call_id(known, self._extra) or known, "name": self._name, "input": {}}
+        known = self._known()
+        return {"type": self.kind, "id": call_id(known, self._extra) or known, "name": self.name, "input": {}}
 
     def _field(self) -> str:
         return "partial_json"

@@ -11,41 +11,101 @@ from typing import Any
 
 import msgspec
 
-from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING
+from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, answered, is_given, mended
 from lastcall_sidecar.wire.openai import text_of
 from lastcall_sidecar.wire.translation import TranslationError
 
-#: By `finish_reason`, OpenAI's and Mistral's (`model_length`: the context is full); anything else is `end_turn`.
+#: By `finish_reason` in lower case: OpenAI's, Mistral's (`model_length`: the context is full), Zhipu's (`sensitive`),
+#: Gemini's (`max_tokens`, `safety`); anything else is `end_turn`.
 STOP_REASONS: Mapping[str, str] = {
     "stop": "end_turn",
     "length": "max_tokens",
     "model_length": "max_tokens",
+    "max_tokens": "max_tokens",
+    "model_context_window_exceeded": "max_tokens",
     "tool_calls": "tool_use",
     "function_call": "tool_use",
     "content_filter": "refusal",
+    "sensitive": "refusal",
+    "safety": "refusal",
 }
+#: With these what the model wrote may end anywhere, a call's arguments included, and the client is told so.
+_CUT = frozenset({"max_tokens", "refusal"})
 
-#: With these vLLM and others end what they broke off, and then say `[DONE]` (vllm-project/vllm#57082).
-_BROKEN_OFF = frozenset({"abort", "error"})
+#: With these upstreams end what they broke off, and then say `[DONE]`: vLLM (vllm-project/vllm#57082), OpenRouter;
+#: DeepSeek (https://api-docs.deepseek.com/api/create-chat-completion), Zhipu, Gemini.
+_BROKEN_OFF = frozenset({"abort", "error", "insufficient_system_resource", "network_error", "malformed_function_call"})
 
 _ID_PREFIX = "chatcmpl-"
+#: An index of more digits is none.
+_MAX_INDEX_DIGITS = 9
+#: Where a report of usage has each count. DeepSeek has its own name for tokens from the cache, Moonshot another.
+_COUNTS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "prompt": (("prompt_tokens",), ("input_tokens",)),
+    "completion": (("completion_tokens",), ("output_tokens",)),
+    "cached": (
+        ("prompt_tokens_details", "cached_tokens"),
+        ("input_tokens_details", "cached_tokens"),
+        ("prompt_cache_hit_tokens",),
+        ("cached_tokens",),
+    ),
+    "reasoning": (
+        ("completion_tokens_details", "reasoning_tokens"),
+        ("output_tokens_details", "reasoning_tokens"),
+        ("reasoning_tokens",),
+    ),
+}
 
 
 class Function(msgspec.Struct):
     """A call's function. Some servers send the arguments as the object itself."""
 
-    name: str | None = None
-    arguments: str | dict[str, msgspec.Raw] | None = None
+    name: Any = None
+    #: JSON in a text, or the object itself.
+    raw: msgspec.Raw = msgspec.field(default=NOTHING, name="arguments")
+
+    def __post_init__(self) -> None:
+        """Take a name that is no text for none."""
+        self.name = self.name if isinstance(self.name, str) else None
+
+    @property
+    def arguments(self) -> str:
+        """Their text, with each digit as it came."""
+        raw = bytes(self.raw)
+        if raw.startswith(b'"'):
+            return answered(raw, str)
+        return "" if raw == b"null" else mended(raw).decode()
 
 
 class Call(msgspec.Struct):
-    """A tool call, or what is new of it in a chunk."""
+    """A tool call, or what is new of it in a chunk. What is odd and plain is mended as it is read."""
 
-    index: int | None = None
-    id: str | None = None
+    index: Any = None
+    id: Any = None
     function: Function | None = None
     #: Gemini's: its `google.thought_signature` is wanted back with the call.
     extra_content: msgspec.Raw = NOTHING
+    #: Where some have the function's.
+    name: Any = None
+    raw: msgspec.Raw = msgspec.field(default=NOTHING, name="arguments")
+
+    def __post_init__(self) -> None:
+        """Make the index a number or None, and the id a text or None."""
+        self.index = _index(self.index)
+        self.id = str(self.id) if isinstance(self.id, int) and not isinstance(self.id, bool) else self.id
+        self.id = self.id if isinstance(self.id, str) else None
+        if self.function is None and (self.name or is_given(self.raw)):
+            self.function = Function(self.name, self.raw)
+
+    @property
+    def tells_something(self) -> bool:
+        """Whether it is more than a place for a call."""
+        function = self.function or Function()
+        return (
+            bool(self.id or function.name)
+            or bytes(function.raw) not in {b"null", b'""'}
+            or is_given(self.extra_content)
+        )
 
     def restore(self, names: Mapping[str, str]) -> None:
         """Give it back the client's name of its function, by the one that the upstream knows."""
@@ -62,17 +122,40 @@ class Said(msgspec.Struct):
     reasoning: Any = None
     #: OpenRouter's.
     reasoning_details: msgspec.Raw = NOTHING
-    tool_calls: list[Call] | None = None
+    tool_calls: list[Call | None] | Call | None = None
+    #: The one call of OpenAI's older API.
+    function_call: Function | None = None
+    #: Made of both: all calls that tell something.
+    calls: list[Call] = msgspec.field(default_factory=list, name="")
+
+    def __post_init__(self) -> None:
+        """Make one list of all calls; one that is told in both ways is one."""
+        calls = self.tool_calls if isinstance(self.tool_calls, list) else [self.tool_calls]
+        self.calls = [call for call in calls if call is not None and call.tells_something]
+        once = Call(function=self.function_call)
+        if once.tells_something and all(self.function_call != call.function for call in self.calls):
+            self.calls.append(once)
 
     @property
     def thinking(self) -> str:
-        """The reasoning, under whichever name."""
-        return text_of(self.reasoning_content) or text_of(self.reasoning)
+        """The reasoning, under whichever name: Mistral's are parts of the content of the type `thinking`."""
+        return text_of(self.reasoning_content) or text_of(self.reasoning) or self._of_parts(is_thinking=True)
 
     @property
     def text(self) -> str:
         """The content, and a refusal in words."""
-        return text_of(self.content) + text_of(self.refusal)
+        return self._of_parts(is_thinking=False) + text_of(self.refusal)
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there is nothing in it for the client."""
+        return not (self.thinking or self.text or self.calls)
+
+    def _of_parts(self, *, is_thinking: bool) -> str:
+        content = [self.content] if isinstance(self.content, dict) else self.content
+        if not isinstance(content, list):
+            return "" if is_thinking else text_of(content)
+        return "".join(_text(part, is_thinking=is_thinking) for part in content)
 
 
 class Choice(msgspec.Struct):
@@ -80,9 +163,30 @@ class Choice(msgspec.Struct):
 
     message: Said | None = None
     delta: Said | None = None
-    finish_reason: str | None = None
+    #: Of servers that answer as the older `/v1/completions` does.
+    text: Any = None
+    finish_reason: Any = None
     #: vLLM's: which stop string, or stop token, ended it.
     stop_reason: Any = None
+    #: Moonshot's place for it.
+    usage: Any = None
+    #: OpenRouter's, for an answer that failed on the way.
+    error: Any = None
+
+    def __post_init__(self) -> None:
+        """Write the reason in lower case; what is no text is none."""
+        self.finish_reason = self.finish_reason.lower() if isinstance(self.finish_reason, str) else None
+
+    def said(self, *, in_pieces: bool) -> Said | None:
+        """The message, or in a stream what is new of it, even where the one stands in the other's place."""
+        found = (self.delta or self.message) if in_pieces else (self.message or self.delta)
+        if found is None and isinstance(self.text, str):
+            return Said(content=self.text)
+        return found
+
+
+class _Groq(msgspec.Struct):
+    usage: Any = None
 
 
 class Completion(msgspec.Struct):
@@ -90,15 +194,64 @@ class Completion(msgspec.Struct):
 
     id: Any = None
     object: Any = None
+    type: Any = None
     model: Any = None
     choices: list[Choice] | None = None
     usage: Any = None
+    #: Groq's place for the usage of a stream.
+    x_groq: _Groq | None = None
     error: Any = None
 
     @property
     def failed(self) -> bool:
-        """Whether it is an error: OpenAI's shape, or one of vLLM's."""
-        return bool(self.error) or self.object == "error"
+        """Whether it is an error: OpenAI's shape, one of vLLM's, or OpenRouter's within the choice."""
+        told = self.error or "error" in {_word(self.object), _word(self.type)}
+        return bool(told) or any(choice.error for choice in self.choices or ())
+
+    @property
+    def usages(self) -> list[Any]:
+        """All reports of usage in it."""
+        choices = [choice.usage for choice in self.choices or ()]
+        return [told for told in (self.usage, self.x_groq and self.x_groq.usage, *choices) if isinstance(told, dict)]
+
+
+def _index(told: Any) -> int | None:
+    if isinstance(told, str) and told.isascii() and told.isdigit() and len(told) <= _MAX_INDEX_DIGITS:
+        return int(told)
+    if isinstance(told, float) and told.is_integer():
+        return int(told)
+    return told if isinstance(told, int) and not isinstance(told, bool) else None
+
+
+def _word(told: Any) -> str:
+    return told if isinstance(told, str) else ""
+
+
+def _text(part: Any, *, is_thinking: bool) -> str:
+    """The text of one part of a content, if it is of the kind."""
+    if isinstance(part, str):
+        return "" if is_thinking else part
+    if not isinstance(part, dict) or (part.get("type") == "thinking") is not is_thinking:
+        return ""
+    return (text_of(part.get("thinking")) if is_thinking else "") or text_of([part])
+
+
+class Ids:
+    """The ids of one answer's calls: each its own, whatever the upstream gave."""
+
+    __slots__ = ("_given", "_message_id")
+
+    def __init__(self, message_id: str) -> None:
+        self._message_id = message_id
+        self._given: set[str] = set()
+
+    def own(self, told: str | None, number: int) -> str:
+        """Return the id of the call of this number: the one that was told, if no other has it."""
+        found = told if told and told not in self._given else tool_use_id(self._message_id, number)
+        while found in self._given:
+            found += "_"
+        self._given.add(found)
+        return found
 
 
 class Ending:
@@ -117,8 +270,9 @@ class Ending:
         """Note down what a choice, or a chunk of one, tells. Errors: TranslationError for an answer broken off."""
         if choice.finish_reason in _BROKEN_OFF:
             raise TranslationError("the upstream broke its answer off")
-        self.finish_reason = choice.finish_reason or self.finish_reason
-        self.called = self.called or bool(said.tool_calls)
+        if not self.is_cut:  # some tell a reason with every chunk
+            self.finish_reason = choice.finish_reason or self.finish_reason
+        self.called = self.called or bool(said.calls)
         self.refused = self.refused or bool(text_of(said.refusal))
         if choice.finish_reason == "stop" and isinstance(choice.stop_reason, str):
             self.stop_sequence = choice.stop_reason
@@ -126,6 +280,11 @@ class Ending:
     def stop(self, sequence: str, *, called: bool) -> None:
         """Note down that the text has ended at a sequence, behind calls or not: what is told of the end is void."""
         self.finish_reason, self.stop_sequence, self.called = "stop", sequence, called
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the answer was cut where it was, and the client is told so."""
+        return STOP_REASONS.get(self.finish_reason or "") in _CUT
 
     def stopped(self) -> dict[str, str | None]:
         """Return `stop_reason` and `stop_sequence`.
@@ -153,7 +312,7 @@ def message(completion: Completion, data: bytes, asked_model: str) -> dict[str, 
         "content": [],
         "stop_reason": None,
         "stop_sequence": None,
-        "usage": usage(completion.usage),
+        "usage": Usage().take(completion).told(),
     }
 
 
@@ -162,24 +321,36 @@ def tool_use_id(message_id: str, number: int) -> str:
     return f"toolu_{message_id.removeprefix('msg_')}_{number}"
 
 
-def usage(told: Any) -> dict[str, Any]:
-    """Return Anthropic's usage: there, tokens from the cache are not among `input_tokens`."""
-    prompt = _count(told, "prompt_tokens")
-    cached = min(_count(_part(told, "prompt_tokens_details"), "cached_tokens"), prompt)
-    found: dict[str, Any] = {
-        "input_tokens": prompt - cached,
-        "cache_creation_input_tokens": 0,
-        "cache_read_input_tokens": cached,
-        "output_tokens": _count(told, "completion_tokens"),
-    }
-    reasoning = _count(_part(told, "completion_tokens_details"), "reasoning_tokens")
-    return found | ({"output_tokens_details": {"thinking_tokens": reasoning}} if reasoning else {})
+class Usage:
+    """What is known of an answer's tokens. Reports come in any place and more than once: of each count, the largest."""
+
+    __slots__ = ("_counts",)
+
+    def __init__(self) -> None:
+        self._counts = dict.fromkeys(_COUNTS, 0)
+
+    def take(self, completion: Completion) -> "Usage":
+        """Note down what a completion, or a chunk of one, reports."""
+        for told in completion.usages:
+            for name, places in _COUNTS.items():
+                self._counts[name] = max(self._counts[name], *(_count(told, place) for place in places))
+        return self
+
+    def told(self) -> dict[str, Any]:
+        """Return Anthropic's usage: there, tokens from the cache are not among `input_tokens`."""
+        prompt, reasoning = self._counts["prompt"], self._counts["reasoning"]
+        cached = min(self._counts["cached"], prompt)
+        found: dict[str, Any] = {
+            "input_tokens": prompt - cached,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": cached,
+            "output_tokens": self._counts["completion"],
+        }
+        return found | ({"output_tokens_details": {"thinking_tokens": reasoning}} if reasoning else {})
 
 
-def _part(told: Any, name: str) -> Any:
-    return told.get(name) if isinstance(told, dict) else None
-
-
-def _count(told: Any, name: str) -> int:
-    value = _part(told, name)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
+def _count(told: Any, place: tuple[str, ...]) -> int:
+    for name in place:
+        told = told.get(name) if isinstance(told, dict) else None
+    value = _index(told)
+    return value if value is not None and value > 0 else 0

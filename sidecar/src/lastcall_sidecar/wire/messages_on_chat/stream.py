@@ -5,12 +5,11 @@ waits until the one before it is complete. Everything else leaves as it comes.
 """
 
 from collections import deque
-from typing import Any
 
 from lastcall_sidecar.wire.messages_on_chat import errors
 from lastcall_sidecar.wire.messages_on_chat.blocks import Block, ThinkingBlock, event
 from lastcall_sidecar.wire.messages_on_chat.calls import Calls
-from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, message, usage
+from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, Usage, message
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
 from lastcall_sidecar.wire.messages_on_chat.stops import Stops
@@ -19,6 +18,8 @@ from lastcall_sidecar.wire.translation import Asked, StreamTranslator, Translati
 
 _DONE = "[DONE]"
 _STOP = event("message_stop", {})
+#: Data of events that only keep the connection alive.
+_NOTHING = frozenset({"", "null"})
 
 
 class MessageStream(StreamTranslator):
@@ -30,7 +31,7 @@ class MessageStream(StreamTranslator):
         self._calls: Calls | None = None
         self._ending = Ending()
         self._stops = Stops(asked.stop_sequences)
-        self._usage: Any = None
+        self._usage = Usage()
         #: What the upstream wants back and no block of thinking has carried yet, and whether one has begun.
         self._late = Gathered()
         self._thought = False
@@ -43,21 +44,23 @@ class MessageStream(StreamTranslator):
         """Take one chunk. Errors: TranslationError, also for a stream that is over before it began, or broken off."""
         if self.over:
             return b""
-        if event.data.startswith(_DONE):
+        said = event.data.strip()
+        if said.startswith(_DONE):
             return self._end()
-        data = event.data.encode()
         if event.event == "error":
-            return self._fail(data)
+            return self._fail(said.encode())
+        if said in _NOTHING:
+            return b""
+        data = event.data.encode()
         chunk = answered(data, Completion)
         if chunk.failed:
             return self._fail(data)
-        self._usage = chunk.usage or self._usage
-        found = b""
+        self._usage.take(chunk)
         if chunk.choices:
             choice = chunk.choices[0]
-            found += self._begin(chunk, data)
-            found += self._take(choice, choice.delta or Said())
-        return found + (self._end() if chunk.usage and self._ending.finish_reason and not self.over else b"")
+            return self._begin(chunk, data) + self._take(choice, self._said(choice))
+        # OpenAI's last chunk has the usage and no choice. With a choice more may come: some tell it in each chunk.
+        return self._end() if chunk.usages and self._ending.finish_reason else b""
 
     def finish(self) -> bytes:
         """End well if a finish reason was told: some upstreams leave out `[DONE]`, or the usage."""
@@ -74,9 +77,14 @@ class MessageStream(StreamTranslator):
         self._calls = Calls(begun["id"])
         return event("message_start", {"message": begun})
 
+    def _said(self, choice: Choice) -> Said:
+        """What a chunk says; all of a message that stands beside an empty delta, where nothing was said before."""
+        said = choice.said(in_pieces=True) or Said()
+        if choice.message and not (self._index or self._blocks) and said.says_nothing:
+            return choice.message
+        return said
+
     def _take(self, choice: Choice, said: Said) -> bytes:
-        if self._ending.finish_reason:
-            return b""
         called = self._ending.called
         self._ending.take(choice, said)
         if said.thinking:
@@ -87,18 +95,15 @@ class MessageStream(StreamTranslator):
             self._ending.stop(self._stops.hit, called=called)
             self.enough = True
             return self._end()
-        if said.tool_calls or self._ending.finish_reason:
+        if said.calls:
             self._add("text", self._stops.rest())
-        for call in said.tool_calls or ():
+        for call in said.calls:
             call.restore(self._asked.tool_names)
             block = self._calls.take(call) if self._calls else None
             if block:
                 self._carry()
                 self._blocks.append(block)
-        closing = bool(self._ending.finish_reason)
-        if closing and self._ending.called:
-            self._carry()
-        return self._write(closing=closing)
+        return self._write(closing=False)
 
     def _think(self, said: Said) -> None:
         last = self._blocks[-1] if self._blocks else None
@@ -148,10 +153,15 @@ class MessageStream(StreamTranslator):
     def _end(self) -> bytes:
         if not self._calls:
             raise TranslationError("the upstream's stream has no message in it")
+        self._calls.end(is_cut=self._ending.is_cut)
+        if self._ending.called:
+            self._carry()
         self.over = True
         self._add("text", self._stops.rest())
+        # A call that was cut before its name is nothing that a client could know.
+        self._blocks = deque(block for block in self._blocks if block.is_known)
         if not self._index and not self._blocks:
             self._blocks.append(Block("text", "text"))
         found = self._write(closing=True)
-        found += event("message_delta", {"delta": self._ending.stopped(), "usage": usage(self._usage)})
+        found += event("message_delta", {"delta": self._ending.stopped(), "usage": self._usage.told()})
         return found + _STOP
