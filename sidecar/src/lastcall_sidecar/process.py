@@ -34,7 +34,7 @@ from .reports import Reports
 from .routes import admin_app, traffic_app
 from .server import ConnectionLimits, Listener
 from .settings import Loaded, Settings, is_loopback, split_address
-from .sockets import allow_descriptors
+from .sockets import ADMIN_CONNECTIONS, allow_descriptors, traffic_connections
 from .status import Status
 from .telemetry.metrics import Metrics
 from .waiting import Turnstile
@@ -98,11 +98,14 @@ class Sidecar:
             "traffic",
             Traffic(traffic_app(self.status), self.pipeline, self.live, loopback=is_loopback(self._traffic_address[0])),
             lambda: self._connection_limits,
+            max_connections=traffic_connections(),
         )
         self._admin_app = Guarded(
             admin_app(self.status, self.metrics), self.live, loopback=is_loopback(self._admin_address[0])
         )
-        self.admin = Listener("admin", self._admin_app, lambda: self._connection_limits)
+        self.admin = Listener(
+            "admin", self._admin_app, lambda: self._connection_limits, max_connections=ADMIN_CONNECTIONS
+        )
         self.control = ControlSocket(
             Path(loaded.settings.admin.control_socket), self.drains, lambda: self.status.livez_whole(clock())
         )

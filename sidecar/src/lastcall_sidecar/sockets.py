@@ -12,6 +12,17 @@ KEEP_ALIVE_PROBES = 3
 USER_TIMEOUT_MARGIN_SECONDS = 30
 
 
+#: Connections of the admin listener: probes, scrapers, the operator, preStop hooks, and a few people.
+ADMIN_CONNECTIONS = 64
+#: File descriptors that are neither a client's nor an upstream's: those connections, and as many for files, the control
+#: socket, children's pipes, telemetry, and what is accepted while another goes.
+RESERVED_DESCRIPTORS = 2 * ADMIN_CONNECTIONS
+#: What the traffic listener takes in any case; with fewer descriptors nothing could be served.
+MIN_TRAFFIC_CONNECTIONS = 16
+#: What "unlimited" is taken for; macOS says so, and means this.
+UNLIMITED_DESCRIPTORS = 10240
+
+
 def set_keep_alive(sock: socket.socket, stall_seconds: float) -> None:
     """Probe an idle peer; give up on one that acknowledges nothing, or does not read, some time past a stall."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -23,6 +34,14 @@ def set_keep_alive(sock: socket.socket, stall_seconds: float) -> None:
     ):
         if hasattr(socket, option):  # not on every platform
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def traffic_connections() -> int:
+    """How many connections clients may have: each may need one to an upstream, and the reserve is nobody's."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        allowed = UNLIMITED_DESCRIPTORS
+    return max(MIN_TRAFFIC_CONNECTIONS, (allowed - RESERVED_DESCRIPTORS) // 2)
 
 
 def allow_descriptors() -> None:

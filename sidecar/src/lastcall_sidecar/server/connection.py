@@ -25,6 +25,7 @@ from hypercorn.utils import parse_socket_addr
 from lastcall_sidecar.sockets import set_keep_alive
 
 from .http1 import HTTP1
+from .room import Room
 
 ASGIApplication = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -104,6 +105,7 @@ class Connection(TCPServer):
         config: Config,
         context: WorkerContext,
         limits: Callable[[], ConnectionLimits],
+        room: Room,
         streams: tuple[PushReader, asyncio.StreamWriter],
     ) -> None:
         reader, writer = streams
@@ -112,6 +114,7 @@ class Connection(TCPServer):
         )
         self.asgi = app
         self.limits = limits
+        self._room = room
         self.transport = cast("asyncio.Transport", writer.transport)
         #: Addresses, as ASGI's scope has them.
         self.client: tuple[str, int] | None = None
@@ -208,18 +211,26 @@ class Connection(TCPServer):
     def is_busy(self) -> None:
         """A request is under way: nothing here limits it."""
         self._due = None
+        self._room.busy(self)
 
     def is_idle(self) -> None:
         """The client may send its next request."""
         self._arm(self.limits().keep_alive_seconds, self.begin_close)
+        self._room.idle(self, self.loop.time())
 
     # Ends.
+
+    def make_room(self) -> None:
+        """We are idle, and another one needs our place."""
+        self._closing = True
+        self.transport.abort()
 
     def begin_close(self) -> None:
         """We are done: flush, send FIN, give the client a moment to take it."""
         if not self._closing:
             self._flush()
             self._closing = True
+            self._room.busy(self)
             with suppress(OSError, RuntimeError, NotImplementedError):
                 self.transport.write_eof()
             self._arm(LINGER_SECONDS, self._close_if_stalled)
@@ -244,6 +255,7 @@ class Connection(TCPServer):
         except OSError:
             pass  # it was reset: closed all the same
         finally:
+            self._room.busy(self)
             self._disarm()
 
     def _arm(self, seconds: float, action: Callable[[], None]) -> None:
@@ -279,20 +291,25 @@ class Connection(TCPServer):
 
     def delivered_bytes(self) -> int:
         """How many bytes the client's host has acknowledged."""
-        return self._written_bytes - self.unsent_bytes() - self._unacknowledged_bytes()
+        return self._written_bytes - self.unsent_bytes() - self._queued_bytes("TIOCOUTQ")
 
     def unsent_bytes(self) -> int:
         """Bytes that the kernel has not yet taken."""
         return 0 if self.transport.is_closing() else self._held_bytes + self.transport.get_write_buffer_size()
 
-    def _unacknowledged_bytes(self) -> int:
+    def is_quiet(self) -> bool:
+        """Whether nothing waits to be sent, and nothing to be read."""
+        return not self.unsent_bytes() and not self._queued_bytes("FIONREAD")
+
+    def _queued_bytes(self, which: str) -> int:
+        """How many bytes the kernel holds: TIOCOUTQ, not acknowledged by the client, or FIONREAD, not read by us."""
         if sys.platform != "linux":
             return 0
         import fcntl  # noqa: PLC0415 - not everywhere
         import termios  # noqa: PLC0415
 
         try:
-            answer = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, b"\0\0\0\0")
+            answer = fcntl.ioctl(self._socket.fileno(), getattr(termios, which), b"\0\0\0\0")
         except (OSError, ValueError):
             return 0
         return int(struct.unpack("i", answer)[0])
