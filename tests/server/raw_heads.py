@@ -111,6 +111,9 @@ REFUSED = {
     "a bare LF behind a size and no other": (chunked(b"5\nabcde"), 400),
     "201 trailers": (chunked(b"0\r\n" + b"".join(line + b"\r\n" for line in many(201)) + b"\r\n"), 431),
     "a trailer that is none": (chunked(b"0\r\nX A: 1\r\n\r\n"), 400),
+    "a bare LF at the end of the trailers": (chunked(b"0\r\nX-A: 1\r\n\n"), 400),
+    "bare LFs in the trailers": (chunked(b"0\r\nX-A: 1\n\n"), 400),
+    "a bare LF for trailers": (chunked(b"0\r\n\n"), 400),
     "a control character in a trailer": (chunked(b"0\r\nX-A: \0\r\n\r\n"), 400),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.server import raw_heads
 from tests.server.fake_connection import FakeConnection
 
-from lastcall_sidecar.server.chunks import Chunks
+from lastcall_sidecar.server.chunks import MAX_STEPS, Chunks
 from lastcall_sidecar.server.heads import MAX_HEAD_BYTES, BadRequest, parse_head
 
 
@@ -166,6 +166,82 @@ def test_a_large_chunk_comes_in_pieces_that_are_given_at_once():
     assert chunks.feed(b"a\r") == b"a"
     assert chunks.feed(b"\n0\r\n\r\nGET") == b""
     assert (chunks.over, chunks.rest) == (True, b"GET")
+
+
+ENDS = b"0\r\n\r\n"
+RUNS = {
+    "a byte each": b"1\r\na\r\n" * 5000,
+    "sizes in turn": b"1\r\na\r\n2\r\n\r\n\r\nF\r\n0123456789abcde\r\n10\r\n0123456789abcdef\r\n" * 1000,
+    "zeros before the size": b"01\r\na\r\n" * 5000,
+    "a blank behind the size": b"1 \r\na\r\n" * 5000,
+    "a short extension": b"1;a=b\r\na\r\n" * 5000,
+}
+
+
+def decoded(run):
+    """What is in it, by a reader that has all the time in the world."""
+    body, at = b"", 0
+    while at < len(run):
+        line = run.index(b"\r\n", at)
+        size = int(run[at:line].split(b";")[0], 16)
+        body += run[line + 2 : line + 2 + size]
+        at = line + 2 + size + 2
+    return body
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("piece_bytes", [1000, 10**6])
+async def test_of_many_small_chunks_only_some_are_decoded_in_one_turn_of_the_loop(name, piece_bytes):
+    """Clients that sent such at 250 kB/s each delayed all others by seconds."""
+    run = RUNS[name]
+    chunks, body = Chunks(), b""
+    for at in range(0, len(run), piece_bytes):
+        found = chunks.feed(run[at : at + piece_bytes])
+        while chunks.behind:
+            assert len(found) <= 16 * MAX_STEPS
+            body += found
+            found = chunks.feed(b"")
+        body += found
+    assert body == decoded(run)
+    connection = FakeConnection()
+    connection.take(raw_heads.chunked(run))
+    assert connection.paused
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert 0 < len(connection.requests[0].body) <= 3 * 16 * MAX_STEPS
+    for _ in range(200):
+        await asyncio.sleep(0)
+    assert not connection.paused
+    connection.take(ENDS)
+    await connection.settle()
+    assert (connection.requests[0].body, connection.requests[0].whole) == (decoded(run), True)
+
+
+async def test_who_is_refused_or_leaves_amid_many_small_chunks_is_decoded_no_further():
+    for then in (b"zz\r\n", None):
+        connection = FakeConnection()
+        connection.take(raw_heads.chunked(RUNS["a byte each"] + (then or b"")))
+        if then is None:
+            connection.http.leave()
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert (connection.status(), connection.paused) == (400 if then else None, False)
+        assert connection.under_way == 0
+
+
+@pytest.mark.parametrize(
+    ("extension_bytes", "size", "refused"),
+    [
+        pytest.param(1000, 1, True, id="a kilobyte for a byte"),
+        pytest.param(1000, 1000, False, id="a kilobyte for a kilobyte"),
+        pytest.param(10, 1, False, id="a few bytes for a byte"),
+    ],
+)
+def test_framing_stays_in_proportion_to_the_body(extension_bytes, size, refused):
+    chunks = Chunks()
+    with pytest.raises(BadRequest, match="more framing than content") if refused else contextlib.nullcontext():
+        for _ in range(20):
+            chunks.feed(b"%x;%b\r\n%b\r\n" % (size, b"x" * extension_bytes, b"a" * size))
 
 
 # Sequences.

@@ -31,7 +31,7 @@ _HEAD = re.compile(
 _LINE_END = b"\r\n"
 _LINE = re.compile(rb"([^:]++):([^\r]*+)\r\n")
 #: A line end that is none, in a head whose own end has not come yet.
-_BARE_LF = re.compile(rb"(?:^|[^\r])\n")
+BARE_LF = re.compile(rb"(?:\A|[^\r])\n")
 _DECIDING = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"expect", b"upgrade"})
 _AMBIGUOUS = "Content-Length and Transfer-Encoding: one of them, once"
 #: A first byte below this begins no method: TLS, most often.
@@ -149,5 +149,5 @@ def check_beginning(data: bytearray | bytes, seen: int) -> None:
     """
     if len(data) > MAX_HEAD_BYTES:
         raise BadRequest(431, "the request's head is too large")
-    if data[0] < _FIRST or _BARE_LF.search(data, max(0, seen - 1)):
+    if data[0] < _FIRST or BARE_LF.search(data, max(0, seen - 1)):
         raise BadRequest(400, "this is not HTTP/1.1")

@@ -66,6 +66,7 @@ class HTTP1:
         self._empty_lines = 0
         self._left = 0
         self._chunks: Chunks | None = None
+        self._catches_up = False
 
     @property
     def read_whole(self) -> bool:
@@ -159,8 +160,27 @@ class HTTP1:
             self._left -= len(data)
         if body:
             cycle.put(body, True)
-            if cycle.full:
-                self.connection.pause_reading()
+        if cycle.full:
+            self.connection.pause_reading()
+        elif self._is_behind():
+            self._catch_up_soon()
+
+    def _is_behind(self) -> bool:
+        """Whether more of what came could be decoded. Others have their turn first."""
+        return self._chunks is not None and self._chunks.behind
+
+    def _catch_up_soon(self) -> None:
+        self.connection.pause_reading()
+        if not self._catches_up:
+            self._catches_up = True
+            self.connection.loop.call_soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._catches_up = False
+        if self._is_behind() and self.reading is Reading.BODY:
+            self.feed(b"")
+        if not self._catches_up and not (self._cycle is not None and self._cycle.full):
+            self.connection.resume_reading()
 
     def _read_whole(self, cycle: Cycle, body: bytes, rest: bytes) -> None:
         self.reading = Reading.AHEAD
@@ -185,7 +205,10 @@ class HTTP1:
 
     def wants_more(self) -> None:
         """The application took what was waiting for it."""
-        self.connection.resume_reading()
+        if self._is_behind():
+            self._catch_up_soon()
+        else:
+            self.connection.resume_reading()
 
     def leave(self) -> None:
         """The client is gone."""
