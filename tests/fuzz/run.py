@@ -5,7 +5,9 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["lastcall_sidecar.wire"]):
+with atheris.instrument_imports(
+    include=["lastcall_sidecar.wire", "lastcall_sidecar.server", "lastcall_sidecar.upstream"]
+):
     from tests.fuzz.targets import TARGETS
 
 HERE = Path(__file__).parent

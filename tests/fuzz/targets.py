@@ -6,8 +6,12 @@ A new one is a function here with `@target`; its seeds are files in `corpus/NAME
 import json
 from collections.abc import Callable, Iterator
 
+import h11
 from jiter import from_json
 
+from lastcall_sidecar.server.chunks import Chunks
+from lastcall_sidecar.server.heads import HEAD_END, MAX_HEAD_BYTES, BadRequest, parse_head
+from lastcall_sidecar.upstream.connection import Connection
 from lastcall_sidecar.wire.accumulate import MessageAccumulator
 from lastcall_sidecar.wire.anthropic import ANTHROPIC
 from lastcall_sidecar.wire.body import BodyError, scan
@@ -159,3 +163,132 @@ def _said(stream, chunks):
         return told, "no stream"
     assert not told or told.endswith(b"\n\n")
     return told, stream.over
+
+
+@target
+def heads(data: bytes) -> None:
+    """A head that we take is one for h11, too, and says the same; so does its body's framing."""
+    end = data.find(HEAD_END)
+    whole = data[: end + len(HEAD_END)] if end >= 0 else data
+    try:
+        head = parse_head(whole)
+    except BadRequest:
+        return
+    oracle = h11.Connection(h11.SERVER, max_incomplete_event_size=MAX_HEAD_BYTES)
+    oracle.receive_data(whole)
+    event = oracle.next_event()
+    assert isinstance(event, h11.Request)
+    said = (event.method, event.target, event.http_version, list(event.headers))
+    assert said == (head.method.encode(), head.target, head.version.encode(), _without_repeated(head.headers))
+    assert oracle.they_are_waiting_for_100_continue == head.expects_continue
+    assert isinstance(oracle.next_event(), h11.EndOfMessage) == (head.length == 0)
+    assert not head.keep_alive or oracle.their_state in {h11.SEND_BODY, h11.DONE}
+
+
+def _without_repeated(headers):
+    return [(name, value.lower() if name == b"transfer-encoding" else value) for name, value in headers]
+
+
+@target
+def chunks(data: bytes) -> None:
+    """A body in chunks means the same however it is cut; and to h11 what it means to us."""
+    found = _dechunked([data])
+    assert found == _dechunked(chunked(data)) == _dechunked(data[at : at + 1] for at in range(len(data)))
+    if not isinstance(found, tuple):
+        return
+    oracle = h11.Connection(h11.SERVER, max_incomplete_event_size=10**6)
+    oracle.receive_data(b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" + data)
+    body, over = b"", False
+    try:
+        while not over and (event := oracle.next_event()) is not h11.NEED_DATA:
+            body += event.data if isinstance(event, h11.Data) else b""
+            over = isinstance(event, h11.EndOfMessage)
+    except h11.RemoteProtocolError:
+        return  # of blanks before an extension, and of what trailers say, it is stricter
+    assert (body, over) == found[:2]
+    if over:
+        assert oracle.trailing_data[0] == found[2]
+
+
+def _dechunked(pieces):
+    chunks, body = Chunks(), b""
+    try:
+        for piece in pieces:
+            if chunks.over:
+                chunks.rest += piece
+                continue
+            body += chunks.feed(piece)
+            while chunks.behind:
+                body += chunks.feed(b"")
+    except BadRequest as bad:
+        return bad.status
+    return body, chunks.over, chunks.rest
+
+
+@target
+def upstreams(data: bytes) -> None:
+    """An answer is the same however it is cut; a whole one is whole for h11, and only where nothing is behind it
+    its connection is used again."""
+    for method in ("GET", "HEAD"):
+        found = _answered(method, [data])
+        assert found.said() == _answered(method, chunked(data)).said()
+        if found.answer.failure is not None:
+            assert not found.kept
+            continue
+        oracle = h11.Connection(h11.CLIENT, max_incomplete_event_size=10**6)
+        oracle.send(h11.Request(method=method, target="/", headers=[("host", "h")]))
+        oracle.send(h11.EndOfMessage())
+        oracle.receive_data(data)
+        oracle.receive_data(b"")
+        status, body = 0, b""
+        try:
+            while not isinstance(event := oracle.next_event(), h11.EndOfMessage):
+                status = event.status_code if isinstance(event, h11.Response) else status
+                body += event.data if isinstance(event, h11.Data) else b""
+        except h11.RemoteProtocolError:
+            continue  # in the form of a head it is stricter than servers are
+        assert (status, body) == (found.answer.status, b"".join(found.answer.chunks))
+        if found.kept:
+            assert oracle.trailing_data == (b"", True)
+
+
+class _Peer:
+    """An upstream's connection without a socket: transport and pool."""
+
+    def __init__(self, method):
+        self.kept = self.closed = False
+        self.connection = Connection(self, self._keep, lambda _: None)
+        self.connection.connection_made(self)
+        self.answer = self.connection.send(b"", None, None, bodiless=method == "HEAD")
+
+    def said(self):
+        answer = self.answer
+        body = b"".join(answer.chunks) if answer.failure is None else None
+        return answer.status, answer.raw, body, type(answer.failure), self.kept
+
+    def _keep(self, _):
+        self.kept = True
+
+    def write(self, data):
+        pass
+
+    pause_reading = resume_reading = lambda self: None
+
+    def is_closing(self):
+        return self.closed
+
+    def get_write_buffer_size(self):
+        return 0
+
+    def abort(self):
+        self.closed, self.kept = True, False
+
+
+def _answered(method, pieces):
+    peer = _Peer(method)
+    for piece in pieces:
+        if not peer.closed:
+            peer.connection.data_received(piece)
+    if not peer.answer.ended:
+        peer.connection.eof_received()
+    return peer

@@ -32,7 +32,7 @@ MAX_FIELDS = 200
 #: These answers have no body, whatever their headers say (RFC 9112, 6.3).
 BODILESS = frozenset({204, 304})
 #: What llhttp reads over without a word between two answers.
-LINE_END_BYTES = b"\r\n"
+LINE_ENDS = (b"\r", b"\n")
 
 NO_ANSWER = "it closed the connection before its answer"
 CUT_SHORT = "its answer was cut short"
@@ -315,7 +315,7 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, parser: HttpResponseParser, data: bytes) -> None:
         """Parse. A line end that is not the answer's last one is not passed over, though llhttp would do that."""
-        if data[-1] not in LINE_END_BYTES:
+        if not data.endswith(LINE_ENDS):
             parser.feed_data(data)
             return
         parser.feed_data(memoryview(data)[:-1])
