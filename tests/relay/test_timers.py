@@ -261,6 +261,12 @@ async def a_slow_client_is_no_stalled_one_and_makes_no_upstream_look_slow(hasty)
     assert bytes(answer.body) == data * 20 + STOP
 
 
+TOO_SLOW = (
+    "the request's body came too slowly: in all 60 s were waited (limits.bodyGraceSeconds) "
+    "at less than 100 bytes a second (limits.minBodyBytesPerSecond)"
+)
+
+
 async def half_a_body(wire, path, *, chunked=False):
     framing = ("transfer-encoding", "chunked") if chunked else ("content-length", "100")
     async with await wire.connect() as client:
@@ -269,7 +275,7 @@ async def half_a_body(wire, path, *, chunked=False):
         async with lasting(60 / SPEED):
             answer = await client.answer()
         assert (answer.head.status, answer.head.get("connection")) == (408, "close")
-        assert error_of(answer) == {"type": "timeout_error", "message": "no byte of the request's body came for 60 s"}
+        assert error_of(answer) == {"type": "timeout_error", "message": TOO_SLOW}
         assert await client.wait_end() is End.EOF
 
 
@@ -293,17 +299,36 @@ async def half_a_passthrough_in_chunks_for_60_s(hurried):
     await half_a_body(hurried, "/v1/files", chunked=True)
 
 
-@cases.add
-async def a_body_that_trickles_is_served(hurried):
-    """A byte in 20 s of the sidecar's time."""
-    part = hurried.part(read_request(), send(OK))
-    async with await hurried.connect() as client:
-        await client.request("POST", "/v1/messages", [part.header, ("content-length", str(len(PLAIN_QUESTION)))])
-        await client.send(PLAIN_QUESTION[:-5])
-        for byte in PLAIN_QUESTION[-5:]:
+async def trickled(wire, path, piece, pauses):
+    """Send a body piece by piece, 20 s of the sidecar's time apart, until it answers; returns the answer."""
+    part = wire.part(read_request(), send(OK))
+    padding = question(stream=False, padding=len(piece) * pauses)
+    async with await wire.connect() as client:
+        await client.request("POST", path, [part.header, ("content-length", str(len(padding)))])
+        await client.send(padding[: -len(piece) * pauses])
+        for number in range(pauses, 0, -1):
             await asyncio.sleep(20 / SPEED)
-            await client.send(bytes([byte]))
-        assert (await client.answer()).head.status == 200
+            if client.unread_bytes:
+                break
+            await client.send(padding[-len(piece) * number :][: len(piece)])
+        return await client.answer()
+
+
+@cases.add
+async def a_body_that_trickles_is_ended(hurried):
+    """A byte in 20 s of the sidecar's time: it would hold a rollout for as long as the longest request."""
+    for path in ("/v1/messages", "/v1/files"):
+        async with lasting(60 / SPEED):
+            answer = await trickled(hurried, path, b"x", 10)
+        assert (answer.head.status, error_of(answer)["message"]) == (408, TOO_SLOW)
+
+
+@cases.add
+async def a_slow_and_steady_body_is_served(hurried):
+    """125 bytes a second, as bad networks have them: 200 s in all."""
+    for path in ("/v1/messages", "/v1/files"):
+        answer = await trickled(hurried, path, b"x" * 2500, 10)
+        assert answer.head.status == 200
 
 
 WHOLE = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"

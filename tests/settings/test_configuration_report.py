@@ -116,7 +116,11 @@ def test_every_field_has_a_description_a_default_and_a_bound(path):
     assert ("default" in part) is (path not in REQUIRED)
     if part.get("type") == "integer":
         assert part["minimum"] <= part["default"] <= part["maximum"]
-        assert path == "generation" or path.endswith(("Seconds", "Bytes", "Tokens")) or path.startswith("limits.max")
+        assert (
+            path == "generation"
+            or path.endswith(("Seconds", "Bytes", "Tokens", "PerSecond"))
+            or path.startswith("limits.max")
+        )
     if part.get("type") == "array":
         assert "maxItems" in part
     if "additionalProperties" in part:

@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 
 from .core.inflight import InFlight, Ticket
+from .core.pace import Pace
 from .core.timers import Clock, Timers
 from .server import ClientConnection
 from .settings import Mode, Settings
@@ -26,8 +27,6 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-#: Seconds without a byte of a request's body. A body trickles at worst; one that stands still is a client that is gone.
-CLIENT_BODY_STALL_SECONDS = 60.0
 #: How often, in seconds, a paused upload looks whether its client is still there.
 PEER_CHECK_SECONDS = 1.0
 #: Seconds that an upstream may linger after the terminal event before we end the answer cleanly.
@@ -59,7 +58,7 @@ def clock_limits(settings: Settings) -> Mapping[Clock, float]:
     """The limits of a request's clocks, in seconds."""
     limits = settings.limits
     return {
-        Clock.CLIENT_BODY: CLIENT_BODY_STALL_SECONDS,
+        Clock.CLIENT_BODY: limits.body_grace_seconds,
         Clock.UPLOAD: limits.stall_timeout_seconds,
         Clock.RESPONSE_HEADER: settings.upstream.response_header_timeout_seconds,
         Clock.FIRST_EVENT: limits.first_event_timeout_seconds,
@@ -113,7 +112,8 @@ class Exchange:
         # What is known about a stream, for insertions.
         self.account: Account | None = None
         self.insertable = False
-        # What was read.
+        # What was read, and how slowly it came.
+        self._pace = Pace(settings.limits.min_body_bytes_per_second)
         self.body_bytes = 0
         #: The whole request has come.
         self.asked = False
@@ -240,9 +240,9 @@ class Exchange:
 
     # Clocks.
 
-    def start(self, clock: Clock) -> None:
-        """Start or restart a clock."""
-        deadline = self.timers.start(clock, self._loop.time())
+    def start(self, clock: Clock, *, used_seconds: float = 0.0) -> None:
+        """Start or restart a clock, of which so much is used up already."""
+        deadline = self.timers.start(clock, self._loop.time() - used_seconds)
         if clock is Clock.WRITE_STALL:
             deadline -= self.timers.limit(clock) * (1 - 1 / WRITE_CHECKS)
         if deadline < self._armed_at:
@@ -314,11 +314,13 @@ class Exchange:
     async def next_chunk(self) -> tuple[bytes, bool]:
         """The next bytes of the client's body, and whether more may follow. Not to be called after its end."""
         if self.upstream_status is None:
-            self.start(Clock.CLIENT_BODY)
+            self.start(Clock.CLIENT_BODY, used_seconds=self._pace.used_seconds)
+        began = self._loop.time()
         await self._chunk_there.wait()
         self._chunk_there.clear()
         self.timers.stop(Clock.CLIENT_BODY)
         chunk = self._chunk or (b"", False)
+        self._pace.came(len(chunk[0]), self._loop.time() - began)
         self._chunk = None
         self._chunk_taken.set()
         self.body_bytes += len(chunk[0])

@@ -13,7 +13,7 @@ import structlog
 
 from .core.inflight import Outcome
 from .errors import Refusal, UpstreamFailure
-from .exchange import CLIENT_BODY_STALL_SECONDS, Exchange, Headers, Stop
+from .exchange import Exchange, Headers, Stop
 from .settings import Settings
 from .wire.protocol import ErrorKind
 
@@ -63,7 +63,9 @@ def farewell(stop: Stop, settings: Settings) -> Farewell:
             return Farewell(
                 408,
                 ErrorKind.TIMEOUT,
-                f"no byte of the request's body came for {CLIENT_BODY_STALL_SECONDS:.0f} s",
+                f"the request's body came too slowly: in all {limits.body_grace_seconds} s were waited "
+                f"(limits.bodyGraceSeconds) at less than {limits.min_body_bytes_per_second} bytes a second "
+                "(limits.minBodyBytesPerSecond)",
                 Outcome.DISCONNECTED,
             )
         case Stop.WRITE_STALL:

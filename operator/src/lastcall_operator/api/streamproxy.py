@@ -249,6 +249,24 @@ class Limits(Part, frozen=True):
     max_body_bytes: Annotated[
         int, Meta(ge=1024, le=1024 * MIB, description="The largest request body on routes that are understood.")
     ] = 64 * MIB
+    body_grace_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="How long a client may be waited for in all while its request's body comes, beyond what "
+            "minBodyBytesPerSecond gives back.",
+        ),
+    ] = 60
+    min_body_bytes_per_second: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="The rate at which a request's body gives the grace back; a slower one ends with a 408. 0: any "
+            "byte gives it all back.",
+        ),
+    ] = 100
     max_buffered_bytes: Annotated[
         int, Meta(ge=1024, le=64 * 1024 * MIB, description="Request bodies in memory over all requests.")
     ] = 256 * MIB

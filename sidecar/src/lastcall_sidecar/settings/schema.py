@@ -270,6 +270,26 @@ class Limits(Section, frozen=True):
             "MB). Other routes stream theirs through, unlimited.",
         ),
     ] = 64 * MIB
+    body_grace_seconds: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=3600,
+            description="How long a client may be waited for in all while its request's body comes, beyond what "
+            "minBodyBytesPerSecond gives back; then it gets a 408. A minute outlasts a bad network. Not counted: time "
+            "in which we do not read, because the upstream is slow or too much is held.",
+        ),
+    ] = 60
+    min_body_bytes_per_second: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000,
+            description="The rate at which a request's body gives the grace back. Whoever keeps it may take all the "
+            "time that he wants; the slowest networks have ten times this one. A byte a minute would hold a "
+            "rollout for maxDurationSeconds. 0: any byte gives it all back.",
+        ),
+    ] = 100
     max_buffered_bytes: Annotated[
         int,
         Meta(
