@@ -401,7 +401,6 @@ REFUSALS: Mapping[tuple[str, str], Mapping[str, Mapping[str, Any]]] = {
         "a tool that is no function": _chat(tools=[{"type": "custom", "custom": {"name": "f"}}]),
         "a tool is to be called, and there is none": _chat(tool_choice="required"),
         "an effort that does not exist": _chat(reasoning_effort="enormous"),
-        "a blank `stop`": _chat(stop=[" "]),
         "a `temperature` out of its range": _chat(temperature=3),
         "audio": _chat(_says("input_audio", input_audio={"data": "AA==", "format": "wav"})),
         "a file in OpenAI's storage": _chat(_says("file", file={"file_id": "file-1"})),

@@ -2,7 +2,9 @@
 
 import httpx
 import pytest
+from tests.support.scripted_upstream import ScriptedUpstream, json_response, read_request, send, steps
 
+from lastcall_sidecar.upstream import UpstreamRequest
 from lastcall_sidecar.upstream.make import make_transport
 from lastcall_sidecar.upstream.no_proxy import bypasses
 from lastcall_sidecar.upstream.pool import DirectTransport
@@ -75,6 +77,27 @@ async def test_a_transport_goes_as_the_environment_says(monkeypatch, url, direct
     )
     assert isinstance(transport, DirectTransport) is direct
     await transport.aclose()
+
+
+async def test_a_proxy_gets_the_password_of_its_url_and_no_netrc_is_read(monkeypatch, tmp_path):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine a.example login me password wrong\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with ScriptedUpstream(steps(read_request(), send(json_response(b"{}")))) as proxy:
+        monkeypatch.setenv("http_proxy", f"http://user:pass@127.0.0.1:{proxy.port}")
+        monkeypatch.setenv("no_proxy", "")
+        transport = make_transport(
+            httpx.URL("http://a.example"), connect_timeout_seconds=5, stall_seconds=5, idle_seconds=1, trust_env=True
+        )
+        request = UpstreamRequest("GET", transport.origin, [(b"Host", b"a.example")], httpx.ByteStream(b""), b"/v1/x")
+        answer = await transport.handle_async_request(request)
+        await answer.aclose()
+        await transport.aclose()
+        (asked,) = proxy.requests
+    assert asked.target == "http://a.example/v1/x"
+    assert asked.header("proxy-authorization") == "Basic dXNlcjpwYXNz"
+    assert asked.header("authorization") is None
 
 
 async def test_no_proxy_alone_means_nothing(monkeypatch):

@@ -232,8 +232,8 @@ BAD = {
     "a temperature below 0": ({"temperature": -1}, "temperature: must be between 0 and 2"),
     "a temperature that is no number": ({"temperature": "hot"}, "temperature: expected `float`, got `str`"),
     "a top_p that is too high": ({"top_p": 1.1}, "top_p: must be between 0 and 1"),
-    "a blank stop": ({"stop": ["a", " \n"]}, "stop: the Messages API takes no sequence that is empty or blank"),
-    "an empty stop": ({"stop": ""}, "stop: the Messages API takes no sequence that is empty or blank"),
+    "many blank stops": ({"stop": [" \n"] * 65}, "stop: at most 64 for this model"),
+    "a long blank stop": ({"stop": " " * 257}, "stop: at most 256 characters each for this model"),
     "stops that are no strings": ({"stop": [1]}, "stop.0: expected `str`, got `int`"),
     "an effort that does not exist": (
         {"reasoning_effort": "secret"},

@@ -69,7 +69,7 @@ def undescribed(part):
 @pytest.mark.parametrize("model", [Place, Review])
 def test_a_schema_is_what_the_vendors_sdk_makes_of_it(model, make):
     given = model.model_json_schema()
-    if "$ref" in given:  # pydantic writes a model that holds itself as a reference
+    if "$ref" in given:  # pydantic writes a model that holds itself as a reference; at the root we write it out
         given |= given["$defs"][model.__name__]
         del given["$ref"]
     assert undescribed(make(given)) == undescribed(anthropic.transform_schema(given))
@@ -233,3 +233,20 @@ def test_a_schema_that_cannot_be_read_is_refused_with_its_place(schema, message)
     asked = json.dumps({"messages": [USER], "response_format": {"type": "json_schema", "json_schema": {"schema": "S"}}})
     with pytest.raises(ValueError, match=f"^response_format.json_schema.schema: {message}"):
         CHAT_ON_MESSAGES.request(asked.encode().replace(b'"S"', schema), Options(MODEL))
+
+
+ROOTS = {
+    "definitions": {"$ref": "#/definitions/A", "definitions": {"A": {"type": "object", "properties": {}}}},
+    "$defs": {"$ref": "#/$defs/A", "$defs": {"A": {"type": "object", "properties": {}}}},
+}
+
+
+@pytest.mark.parametrize("schema", ROOTS.values(), ids=ROOTS)
+def test_a_reference_at_the_root_is_written_out(schema):
+    for made in (formatted(schema), tool(schema)):
+        assert (made["type"], made["additionalProperties"]) == ("object", False)
+
+
+@pytest.mark.parametrize("ref", ["#", "#/$defs/B", "#/definitions/A", 7])
+def test_a_reference_to_nothing_stays(ref):
+    assert formatted({"$ref": ref, "$defs": {"A": {}}}) == {"$ref": ref, "$defs": {"A": {}}}

@@ -132,6 +132,12 @@ def test_a_forced_call_excludes_thinking(model, thinking, choice):
     assert asked.get("thinking") == thinking
 
 
+def test_a_model_that_always_thinks_is_not_told_to_beside_a_forced_call():
+    asked = asked_of("claude-fable-5-1", reasoning_effort="high", tools=[TOOL], tool_choice="required")
+    assert "thinking" not in asked
+    assert asked["output_config"] == {"effort": "high"}
+
+
 def test_a_choice_that_forces_nothing_leaves_a_budget():
     asked = asked_of("claude-sonnet-4-5", reasoning_effort="high", tools=[TOOL], tool_choice="auto")
     assert asked["thinking"] == budget(16_384)

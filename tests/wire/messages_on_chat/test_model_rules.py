@@ -8,7 +8,7 @@ from tests.wire.messages_on_chat.judges import request
 from lastcall_sidecar.testing.openai.chat_request import chat_request
 from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
-from lastcall_sidecar.wire.messages_on_chat.stops import MAX_SEQUENCE_CHARS, MAX_SEQUENCES
+from lastcall_sidecar.wire.stops import MAX_SEQUENCE_CHARS, MAX_SEQUENCES
 from lastcall_sidecar.wire.translation import Options
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "number"}}, "required": ["n"], "additionalProperties": False}
@@ -199,7 +199,7 @@ def test_as_many_as_the_upstream_takes_are_its_own_affair():
     ("sequences", "message"),
     [
         (["a"] * (MAX_SEQUENCES + 1), "stop_sequences: "),
-        (["a", "b" * (MAX_SEQUENCE_CHARS + 1)], "stop_sequences.1: "),
+        (["a", "b" * (MAX_SEQUENCE_CHARS + 1)], "stop_sequences: "),
     ],
     ids=["too many", "too long"],
 )

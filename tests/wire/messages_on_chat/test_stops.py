@@ -11,8 +11,8 @@ from tests.wire.messages_on_chat.judges import ASKED, STREAM, check_order, event
 from tests.wire.test_protocols import REQUEST, client
 
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
-from lastcall_sidecar.wire.messages_on_chat.stops import Stops
 from lastcall_sidecar.wire.sse import Decoder
+from lastcall_sidecar.wire.stops import Stops
 
 
 def streamed(stream, *sequences):

@@ -8,6 +8,7 @@ from msgspec import Raw
 
 from lastcall_sidecar.wire.chat_on_messages.message import Block, Usage, finish_reason, refusal, text, told
 from lastcall_sidecar.wire.chat_on_messages.shapes import NULL
+from lastcall_sidecar.wire.stops import Stops
 from lastcall_sidecar.wire.translation import Asked
 
 
@@ -25,11 +26,14 @@ def translate(body: bytes, asked: Asked) -> bytes:
     message = told(body.decode("utf-8", "replace"), _Message)
     usage = Usage()
     usage.merge(message.usage)
+    stops = Stops(asked.stop_sequences)
+    said = _chat_message(message, asked.tool_names, stops)
+    stopped = stops.hit is not None and "tool_calls" not in said
     choice = {
         "index": 0,
-        "message": _chat_message(message, asked.tool_names),
+        "message": said,
         "logprobs": None,
-        "finish_reason": finish_reason(message.stop_reason),
+        "finish_reason": finish_reason("stop_sequence" if stopped else message.stop_reason),
     }
     completion = {
         "id": message.id,
@@ -42,15 +46,17 @@ def translate(body: bytes, asked: Asked) -> bytes:
     return msgspec.json.encode(completion)
 
 
-def _chat_message(message: _Message, names: Mapping[str, str]) -> dict[str, Any]:
-    """Return the assistant's message. Blocks that a chat completion has no place for (server tools) are left out."""
+def _chat_message(message: _Message, names: Mapping[str, str], stops: Stops) -> dict[str, Any]:
+    """Return the assistant's message, up to a stop sequence, without what a chat has no place for (server tools)."""
     said, thought = "", ""
     details: list[dict[str, Any]] = []
     calls: list[dict[str, Any]] = []
     for block in message.content:
+        if stops.hit is not None:
+            break
         match block.type:
             case "text":
-                said += text(block.text)
+                said += stops.take(text(block.text)) + stops.rest()
             case "thinking":
                 thought += text(block.thinking)
                 details.append(thinking_detail(block, len(details)))

@@ -32,7 +32,9 @@ FIELDS: FieldTable = {
         _TRANSLATE,
         f"`top_p`; left out beside a `temperature` from Claude 4.1 on, which take one of the two; {_SAMPLING}",
     ),
-    "stop": FieldRule(_TRANSLATE, "`stop_sequences`; a blank one is a 400"),
+    "stop": FieldRule(
+        _TRANSLATE, "`stop_sequences`; at a blank one, which the API refuses, the text is cut here, and a stream ends"
+    ),
     "reasoning_effort": FieldRule(
         _TRANSLATE,
         "`thinking`, and `output_config.effort` from Claude 4.6 on (table below); dropped for models that do not think",

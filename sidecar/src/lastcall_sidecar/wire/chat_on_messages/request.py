@@ -16,6 +16,7 @@ from lastcall_sidecar.wire.chat_on_messages.shapes import Request, ResponseForma
 from lastcall_sidecar.wire.chat_on_messages.thinking import Thinking, settle
 from lastcall_sidecar.wire.chat_on_messages.tools import tools
 from lastcall_sidecar.wire.chat_on_messages.turns import Conversation
+from lastcall_sidecar.wire.stops import check
 from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translated
 
 #: OpenAI's range of `temperature`; Anthropic's ends at 1, which is the default of both.
@@ -36,6 +37,7 @@ def translate(body: bytes, options: Options) -> Translated:
     model = traits(options.model)
     max_tokens = request.max_completion_tokens or request.max_tokens or options.default_max_tokens
     tooling = tools(request)
+    told, looked_for = _stops(request.stop)
     thinking = settle(
         request.reasoning_effort,
         model,
@@ -54,7 +56,7 @@ def translate(body: bytes, options: Options) -> Translated:
         **tooling,
         **_thinking(thinking),
         **_sampling(request, model, thinking),
-        **_stop_sequences(request.stop),
+        **({"stop_sequences": told} if told else {}),
         **_user(request),
     }
     answer_format = _format(request.response_format)
@@ -63,7 +65,7 @@ def translate(body: bytes, options: Options) -> Translated:
     if stream or options.force_stream:
         made["stream"] = True
     usage = request.stream_options is not None and bool(request.stream_options.include_usage)
-    asked = Asked(options.model, stream, usage, tool_names=rename(made))
+    asked = Asked(options.model, stream, usage, stop_sequences=looked_for, tool_names=rename(made))
     return Translated(msgspec.json.encode(made), asked)
 
 
@@ -111,11 +113,12 @@ def _number(raw: Raw, name: str, highest: float) -> float:
     return value
 
 
-def _stop_sequences(stop: str | list[str] | None) -> dict[str, Any]:
+def _stops(stop: str | list[str] | None) -> tuple[list[str], tuple[str, ...]]:
+    """Stop sequences that the API takes, and those that we look for: it refuses blank ones, as line ends. BodyError."""
     sequences = [stop] if isinstance(stop, str) else stop or []
-    if not all(sequence.strip() for sequence in sequences):
-        raise BodyError("stop: the Messages API takes no sequence that is empty or blank")
-    return {"stop_sequences": sequences} if sequences else {}
+    blank = tuple(sequence for sequence in sequences if sequence and not sequence.strip())
+    check(blank, "stop")
+    return [sequence for sequence in sequences if sequence.strip()], blank
 
 
 def _user(request: Request) -> dict[str, Any]:

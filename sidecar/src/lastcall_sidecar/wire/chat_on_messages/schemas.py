@@ -33,9 +33,19 @@ def closed(schema: Raw, where: str) -> Raw:
         found = json.loads(bytes(schema), parse_int=_digits, parse_float=_digits)
         if not isinstance(found, dict):
             raise BodyError(f"{where}: expected `object`")
-        return Raw(msgspec.json.encode(_closed(found)))
+        return Raw(msgspec.json.encode(_closed(_inlined(found))))
     except RecursionError:
         raise BodyError(f"{where}: nested too deeply") from None
+
+
+def _inlined(root: Schema) -> Schema:
+    """Put the definition that the root refers to in its place: a tool's schema must say itself that it is an object."""
+    steps = root["$ref"].split("/") if isinstance(root.get("$ref"), str) else []
+    place = root.get(steps[1]) if len(steps) == 3 else None
+    target = place.get(steps[2]) if isinstance(place, dict) else None
+    if not isinstance(target, dict):
+        return root
+    return {**{name: value for name, value in root.items() if name != "$ref"}, **target}
 
 
 def _closed(schema: Any) -> Any:

@@ -16,6 +16,7 @@ from lastcall_sidecar.wire.chat_on_messages.message import Block, Usage, finish_
 from lastcall_sidecar.wire.chat_on_messages.shapes import NULL
 from lastcall_sidecar.wire.protocol import event_name
 from lastcall_sidecar.wire.sse import Event
+from lastcall_sidecar.wire.stops import Stops
 from lastcall_sidecar.wire.translation import Asked, StreamTranslator, TranslationError
 
 _DONE = b"data: [DONE]\n\n"
@@ -79,6 +80,7 @@ class MessagesStream(StreamTranslator):
         self._details = 0
         self._has_content = False
         self._finished = False
+        self._stops = Stops(asked.stop_sequences)
 
     def feed(self, event: Event) -> bytes:
         """Take one of the upstream's events; those that a chat completion has no place for say nothing."""
@@ -164,6 +166,8 @@ class MessagesStream(StreamTranslator):
     def _stop_block(self, index: int) -> bytes:
         """End a block. A tool of which no input came has that with which it began."""
         opened = self._open.pop(index, None)
+        if opened and opened.type == "text":
+            return self._tell(self._stops.rest())
         return self._call(opened.place, opened.arguments) if opened else b""
 
     def _change_message(self, change: _MessageDelta) -> bytes:
@@ -174,11 +178,12 @@ class MessagesStream(StreamTranslator):
 
     def _finish(self, stop: _Stop) -> bytes:
         self._finished = True
+        held = self._tell(self._stops.rest())
         delta: dict[str, Any] = {} if self._has_content or self._calls else {"content": ""}
         explanation = refusal(stop.stop_details)
         if explanation:
             delta["refusal"] = explanation
-        return self._chunk(delta, finish_reason(stop.stop_reason))
+        return held + self._chunk(delta, finish_reason(stop.stop_reason))
 
     def _stop(self) -> bytes:
         last = b"" if self._finished else self._finish(_Stop())
@@ -189,6 +194,13 @@ class MessagesStream(StreamTranslator):
         return last + _DONE
 
     def _say(self, said: str) -> bytes:
+        found = self._tell(self._stops.take(said))
+        if self._stops.hit is None:
+            return found
+        self.enough = True
+        return found + self._finish(_Stop("tool_use" if self._calls else "stop_sequence")) + self._stop()
+
+    def _tell(self, said: str) -> bytes:
         if not said:
             return b""
         self._has_content = True

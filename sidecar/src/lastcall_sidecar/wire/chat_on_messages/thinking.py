@@ -1,7 +1,7 @@
 """`reasoning_effort`: whether a model shall think, and how it is told so."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lastcall_sidecar.wire.body import BodyError
@@ -50,7 +50,8 @@ def settle(effort: str | None, traits: Traits, max_tokens: int, *, forced: bool,
     if effort is None:
         return Thinking(on=traits.off is not Off.SILENCE)
     if traits.off is Off.NEVER:
-        return _adaptive("low" if effort == "none" else effort, traits)
+        always = _adaptive("low" if effort == "none" else effort, traits)
+        return replace(always, config=None) if forced else always
     if effort == "none" or forced or lacking:
         return Thinking(on=False, config=_OFF[traits.off])
     if traits.mode is Mode.ADAPTIVE:

@@ -39,7 +39,7 @@ def _tool(tool: Tool, where: str) -> dict[str, Any]:
     schema = _schema(function.parameters, place)
     made: dict[str, Any] = {
         "name": function.name,
-        "input_schema": closed(schema, place) if function.strict else schema,
+        "input_schema": _schema(closed(schema, place), place) if function.strict else schema,
     }
     if function.description:
         made["description"] = function.description

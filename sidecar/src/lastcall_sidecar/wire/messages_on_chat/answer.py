@@ -9,7 +9,7 @@ from lastcall_sidecar.wire.messages_on_chat.arguments import whole
 from lastcall_sidecar.wire.messages_on_chat.completion import Call, Completion, Ending, Ids, message
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered, block
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
-from lastcall_sidecar.wire.messages_on_chat.stops import Stops
+from lastcall_sidecar.wire.stops import Stops
 from lastcall_sidecar.wire.translation import Asked, TranslationError
 
 

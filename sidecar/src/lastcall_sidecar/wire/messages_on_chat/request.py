@@ -14,9 +14,9 @@ from lastcall_sidecar.wire.messages_on_chat.naming import rename
 from lastcall_sidecar.wire.messages_on_chat.reading import NOTHING, is_given, read
 from lastcall_sidecar.wire.messages_on_chat.rules import obey, rules
 from lastcall_sidecar.wire.messages_on_chat.schemas import can_be_strict, portable
-from lastcall_sidecar.wire.messages_on_chat.stops import MAX_SEQUENCE_CHARS, MAX_SEQUENCES
 from lastcall_sidecar.wire.messages_on_chat.tools import ToolChoice, choice, functions
 from lastcall_sidecar.wire.messages_on_chat.vendors import vendor_of
+from lastcall_sidecar.wire.stops import check
 from lastcall_sidecar.wire.translation import Asked, Handling, Options, Translated
 
 #: What OpenAI's `user` takes; Claude Code's `user_id` is longer.
@@ -134,11 +134,7 @@ def _stops(sequences: list[str], model: str) -> tuple[list[str], tuple[str, ...]
     most = rules(model).stops
     if len(sequences) <= most:
         return sequences, ()
-    if len(sequences) > MAX_SEQUENCES:
-        raise BodyError(f"stop_sequences: at most {MAX_SEQUENCES} for this model")
-    for index, sequence in enumerate(sequences):
-        if len(sequence) > MAX_SEQUENCE_CHARS:
-            raise BodyError(f"stop_sequences.{index}: at most {MAX_SEQUENCE_CHARS} characters for this model")
+    check(sequences, "stop_sequences")
     return sequences[:most], tuple(sequences)
 
 

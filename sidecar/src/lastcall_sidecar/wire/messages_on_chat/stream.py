@@ -12,8 +12,8 @@ from lastcall_sidecar.wire.messages_on_chat.calls import Calls
 from lastcall_sidecar.wire.messages_on_chat.completion import Choice, Completion, Ending, Said, Usage, message
 from lastcall_sidecar.wire.messages_on_chat.gathering import Gathered
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
-from lastcall_sidecar.wire.messages_on_chat.stops import Stops
 from lastcall_sidecar.wire.sse import Event
+from lastcall_sidecar.wire.stops import Stops
 from lastcall_sidecar.wire.translation import Asked, StreamTranslator, TranslationError
 
 _DONE = "[DONE]"

@@ -5,9 +5,19 @@ As the API has it: the answer ends with the first sequence that is complete, and
 
 from collections.abc import Sequence
 
+from lastcall_sidecar.wire.body import BodyError
+
 #: All of them are looked for in each part of an answer: so many, and so long ones, take 20 µs.
 MAX_SEQUENCES = 64
 MAX_SEQUENCE_CHARS = 256
+
+
+def check(sequences: Sequence[str], name: str) -> None:
+    """Refuse what would take too long to look for. Errors: BodyError with the field's `name`."""
+    if len(sequences) > MAX_SEQUENCES:
+        raise BodyError(f"{name}: at most {MAX_SEQUENCES} for this model")
+    if any(len(sequence) > MAX_SEQUENCE_CHARS for sequence in sequences):
+        raise BodyError(f"{name}: at most {MAX_SEQUENCE_CHARS} characters each for this model")
 
 
 class Stops:
