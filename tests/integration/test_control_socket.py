@@ -144,6 +144,8 @@ def test_a_lease_is_longer_than_0_and_at_most_600_seconds(serving, lease):
         (b"not JSON\n", "not a command"),
         (b"\xff\xfe\n", "not a command"),
         (b"[" * 4000 + b"\n", "not a command"),
+        (b'{"command": "drain", "reason": "\\ud800"}\n', "not a command"),
+        (b'{"command": "\\udfff"}\n', "not a command"),
         (b"[]\n", "not a command"),
         (b"null\n", "not a command"),
         (b"{}\n", "not a command"),
@@ -152,7 +154,21 @@ def test_a_lease_is_longer_than_0_and_at_most_600_seconds(serving, lease):
         (b'{"command": "drain", "leaseSeconds": "soon"}\n', "could not convert"),
         (b'{"command": "drain", "leaseSeconds": []}\n', "float"),
     ],
-    ids=["empty", "words", "bytes", "deep", "list", "null", "nothing", "unknown", "typed", "lease word", "lease list"],
+    ids=[
+        "empty",
+        "words",
+        "bytes",
+        "deep",
+        "no text",
+        "no text for a command",
+        "list",
+        "null",
+        "nothing",
+        "unknown",
+        "typed",
+        "lease word",
+        "lease list",
+    ],
 )
 def test_nonsense_is_answered_and_changes_nothing(serving, said, error):
     (told,) = exchange(serving.control_socket, said)

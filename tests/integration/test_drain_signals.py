@@ -98,6 +98,50 @@ async def control_c_twice_on_a_terminal():
         return {"before": before["drain"], "code": code, "seconds": ended - pressed}
 
 
+class OnClosingTerminal(OnTerminal):
+    """The same, and what it logs goes to that terminal, too."""
+
+    def launch(self) -> None:
+        self.keyboard, terminal = pty.openpty()
+        command = [sys.executable, "-c", ON_TERMINAL, *self.command]
+        self.process = subprocess.Popen(command, env=self.env, stdin=terminal, stdout=terminal, stderr=terminal)
+        os.close(terminal)
+        fcntl.fcntl(self.keyboard, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
+
+    def close_terminal(self) -> None:
+        os.close(self.keyboard)
+
+
+async def its_terminal_is_closed() -> dict:
+    """The kernel sends SIGHUP then, and no line can be written any more."""
+    async with (
+        GatedUpstream() as upstream,
+        running(OnClosingTerminal({"upstream": {"url": upstream.url}, **SETTLE})) as sidecar,
+    ):
+        streams = await streaming(sidecar, 3)
+        sidecar.close_terminal()
+        before = await asyncio.to_thread(sidecar.wait_for, draining=True)
+        upstream.gate.set()
+        answers = await asyncio.gather(*streams)
+        code, _ = await exits(sidecar)
+        return {"before": before["drain"], "answers": answers, "code": code}
+
+
+async def hung_up_under_nohup() -> dict:
+    """Whoever starts it so wants it to outlive the terminal."""
+    python = ("nohup", sys.executable)
+    async with (
+        GatedUpstream() as upstream,
+        running(SidecarProcess({"upstream": {"url": upstream.url}, **SETTLE}, python=python)) as sidecar,
+    ):
+        streams = await streaming(sidecar, 1)
+        sidecar.signal(signal.SIGHUP)
+        await asyncio.sleep(1)
+        draining = (await asyncio.to_thread(sidecar.livez))["draining"]
+        upstream.gate.set()
+        return {"draining": draining, "answers": await asyncio.gather(*streams)}
+
+
 class Unheard(SidecarProcess):
     """A sidecar whose log goes where no line can be written any more, once it serves."""
 
@@ -295,6 +339,8 @@ def outcomes():
         sigterm_twice,
         sigint_twice_without_a_terminal,
         control_c_twice_on_a_terminal,
+        its_terminal_is_closed,
+        hung_up_under_nohup,
         its_log_is_read_no_more,
         its_log_is_on_a_full_disk,
         idle,
@@ -323,6 +369,19 @@ def test_a_second_control_c_on_a_terminal_leaves_at_once(outcomes):
     assert seen["before"]["state"] == "draining"
     assert seen["code"] == 130
     assert seen["seconds"] < SLACK_SECONDS
+
+
+def test_a_terminal_that_is_closed_begins_a_drain_that_cuts_no_stream(outcomes):
+    seen = outcomes["its_terminal_is_closed"]
+    assert (seen["before"]["state"], seen["before"]["reason"]) == ("draining", "SIGHUP")
+    assert all_whole(seen["answers"])
+    assert seen["code"] == 0
+
+
+def test_under_nohup_a_terminal_that_is_closed_is_none_of_its_business(outcomes):
+    seen = outcomes["hung_up_under_nohup"]
+    assert seen["draining"] is False
+    assert all_whole(seen["answers"])
 
 
 @pytest.mark.parametrize("name", ["its_log_is_read_no_more", "its_log_is_on_a_full_disk"])

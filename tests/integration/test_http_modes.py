@@ -192,10 +192,9 @@ async def test_generations_of_an_app_take_slots_and_nothing_else_does(ingress):
     ("lines", "status"),
     [
         (["GET /../etc HTTP/1.1", "Host: h"], 400),
-        (["GET /chat HTTP/1.1", "Host: h", "Connection: Upgrade", "Upgrade: websocket"], 501),
         (["POST / HTTP/1.1", "Host: h", "Content-Length: 1", "Transfer-Encoding: chunked"], 400),
     ],
-    ids=["dots", "a websocket", "two framings"],
+    ids=["dots", "two framings"],
 )
 async def test_strictness_is_the_same_in_front_of_an_app(ingress, lines, status):
     async with await ingress.connect() as client:
@@ -215,7 +214,48 @@ async def test_while_draining_an_app_is_served_and_its_clients_sent_elsewhere(in
         await asyncio.to_thread(ingress.sidecar.command_line, "undrain")
 
 
+async def test_an_app_is_told_of_its_client_and_nothing_that_the_client_made_up(ingress):
+    part = ingress.part(read_request(), send(OK))
+    claims = [("X-Forwarded-For", "203.0.113.9"), ("x-real-ip", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")]
+    await ingress.ask(part, None, claims, method="GET", path="/any")
+    host = part.request.header("host")
+    told = {name.lower(): value for name, value in part.request.headers}
+    assert (told["x-forwarded-for"], told["x-forwarded-host"], told["x-forwarded-proto"]) == ("127.0.0.1", host, "http")
+    assert told["forwarded"] == f'for=127.0.0.1;host="{host}";proto=http'
+    assert "203.0.113.9" not in str(part.request.headers)
+
+
+async def test_what_a_trusted_proxy_tells_of_the_client_reaches_the_app():
+    given = {
+        "mode": "Ingress",
+        "upstream": {"provider": "Any"},
+        "listen": {"trustedProxies": ["127.0.0.0/8"]},
+    }
+    async with on_stage(given) as found:
+        part = found.part(read_request(), send(OK))
+        claims = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https")]
+        await found.ask(part, None, claims, method="GET", path="/any")
+    assert part.request.header("x-forwarded-for") == "203.0.113.9, 127.0.0.1"
+    assert part.request.header("x-forwarded-proto") == "https"
+    assert part.request.header("forwarded") is None
+
+
 # Egress.
+
+
+async def test_a_remote_upstream_is_told_nothing_of_the_client(egress):
+    part = egress.part(read_request(), send(OK))
+    claims = [
+        "X-Forwarded-For",
+        "X-Forwarded-Host",
+        "x-forwarded-proto",
+        "Forwarded",
+        "X-Real-IP",
+        "Via",
+        "True-Client-IP",
+    ]
+    await egress.ask(part, PLAIN_QUESTION, [(name, "203.0.113.9") for name in claims])
+    assert "203.0.113.9" not in str(part.request.headers)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 import random
 
 import pytest
-from tests.support.raw_client import End, NoAnswerError
+from tests.support.raw_client import End, NoAnswerError, RawClient
 from tests.support.scripted_upstream import hang, json_response, read_head, read_request, send, steps
 from tests.support.stage import PLAIN_QUESTION, error_of
 
@@ -58,13 +58,6 @@ UNSERVED = {
     "HTTP/2 with prior knowledge": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505),
     "HTTP/2.0": (b"GET / HTTP/2.0\r\n" + HOST + b"\r\n", 505),
     "CONNECT": (b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n", 501),
-    "a websocket": (
-        b"GET /v1/realtime HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-        501,
-    ),
-    "another upgrade": (b"GET /v1/a HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: TLS/1.3\r\n\r\n", 501),
-    "an upgrade on a route of ours": (b"GET /health HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n\r\n", 501),
     "chunks twice": (post(b"Transfer-Encoding: chunked", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 501),
     "two encodings": (post(b"Transfer-Encoding: gzip, chunked", body=b"0\r\n\r\n"), 501),
     "chunked twice in a list": (post(b"Transfer-Encoding: chunked, chunked", body=b"0\r\n\r\n"), 501),
@@ -105,6 +98,42 @@ async def test_what_is_no_request_is_a_400(wire, name):
 async def test_what_we_do_not_serve_says_so(wire, name):
     data, status = UNSERVED[name]
     assert (await refused(wire, data, status))["type"] == "api_error"
+
+
+UPGRADES = {
+    "a websocket": b"GET /v1/realtime HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    "Codex' websocket": b"GET /v1/responses HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    "another upgrade": b"GET /v1/a HTTP/1.1\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: TLS/1.3\r\n\r\n",
+    "an upgrade on a route of ours": b"GET /health HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n\r\n",
+    "one beside an offer of h2c": b"GET /v1/a HTTP/1.1\r\n" + HOST + b"Upgrade: h2c, websocket\r\n\r\n",
+    "one with a body": b"POST /v1/a HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\nContent-Length: 1\r\n\r\nx",
+    "where nothing is": b"GET /ws HTTP/1.1\r\n" + HOST + b"Upgrade: websocket\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("listener", ["traffic", "admin"])
+@pytest.mark.parametrize("name", UPGRADES)
+async def test_an_upgrade_is_a_426_that_says_what_will_do(wire, name, listener):
+    """Codex goes on over HTTP at once where it gets a 426; a 501 it tries for seconds."""
+    before, connections = await wire.totals(), len(wire.stage.connections)
+    url = wire.sidecar.url if listener == "traffic" else wire.sidecar.admin_url
+    async with await RawClient.connect(url) as client:
+        await client.send(UPGRADES[name])
+        answer = await client.answer("GET")
+    assert (answer.head.status, answer.end) == (426, End.COMPLETE)
+    assert answer.head.get("upgrade") == "HTTP/1.1"  # RFC 9110, 15.5.22
+    assert "upgrade" in answer.head.get("connection")
+    assert b"no websockets" in answer.body
+    assert await wire.totals() == before
+    assert len(wire.stage.connections) == connections
+
+
+async def test_http_1_0_knows_no_upgrade(wire):
+    """RFC 9110, 7.8: it is ignored."""
+    async with await wire.connect() as client:
+        await client.send(b"GET /health HTTP/1.0\r\n" + HOST + b"Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert (await client.answer("GET")).head.status == 200
 
 
 async def test_an_offer_to_upgrade_to_http_2_is_ignored_and_stays_behind(wire):

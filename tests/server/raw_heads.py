@@ -87,8 +87,6 @@ REFUSED = {
     "bare LFs only": (b"GET / HTTP/1.1\nHost: h\n\n", 400),
     "a bare LF at the end": (b"GET / HTTP/1.1\r\n" + HOST + b"\n", 400),
     "a bare LF at the beginning": (b"\n" + get(), 400),
-    "a websocket": (get(b"Connection: Upgrade", b"Upgrade: websocket"), 501),
-    "an upgrade beside one to h2c": (get(b"Upgrade: h2c", b"Upgrade: x"), 501),
     # Chunks.
     "no number": (chunked(b"zz\r\n"), 400),
     "a negative size": (chunked(b"-1\r\n"), 400),

@@ -50,6 +50,7 @@ class Traffic:
                 scope = {**scope, "headers": list(header.items())}
             protocol = protocol_of(scope["method"], target.path, header)
             if settings.mode is not Mode.INGRESS:
+                check_upgrade(scope)
                 extra = check_browser(
                     header,
                     origins=frozenset(settings.listen.cors_origins),
@@ -109,11 +110,21 @@ class Guarded:
         listen = self._live.settings.listen
         origins = frozenset(listen.cors_origins)
         try:
+            check_upgrade(scope)
             check_browser(joined(scope["headers"]), origins=origins, hosts=listen.allowed_hosts, names=self._names)
         except Refusal as refusal:
             await refuse(send, refusal, ANTHROPIC)
         else:
             await self._own(scope, receive, send)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
+
+
+def check_upgrade(scope: dict[str, Any]) -> None:
+    """Refuse to change the protocol; Codex, for one, then goes on over HTTP at once, where it tries a 501 again.
+
+    Errors: Refusal (426).
+    """
+    if "lastcall.upgrade" in scope["extensions"]:
+        raise Refusal(426, ErrorKind.INVALID_REQUEST, "no websockets or other upgrades here: use HTTP/1.1 as it is")
 
 
 async def refuse(send: Send, refusal: Refusal, protocol: Protocol) -> None:
@@ -125,6 +136,8 @@ async def refuse(send: Send, refusal: Refusal, protocol: Protocol) -> None:
         (b"content-length", b"%d" % len(body)),
         (b"x-lastcall-request-id", request_id.encode("ascii")),
     ]
+    if refusal.status == 426:
+        headers.append((b"upgrade", b"HTTP/1.1"))  # RFC 9110, 15.5.22: it names what will do
     await answer(send, refusal.status, headers, body)
 
 

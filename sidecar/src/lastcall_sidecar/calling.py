@@ -41,7 +41,9 @@ async def calling(
     Errors: UpstreamFailure.
     """
     exchange.upstream_status = None  # of an earlier call for the same request
-    request = UpstreamRequest(head.method, transport.origin, head.headers, body.stream or NO_BODY, head.target)
+    request = UpstreamRequest(
+        head.method, transport.origin, head.headers, body.stream or NO_BODY, head.target, upgrade=head.upgrade
+    )
     in_one_write = body.stream is None or isinstance(body.stream, httpx.ByteStream)
     if in_one_write:
         exchange.uploaded()
@@ -54,7 +56,7 @@ async def calling(
     if answer.status_code == 404 and exchange.route.generation and not transport.has_said_404:
         transport.has_said_404 = True
         log.warning("the upstream answered 404: it has no such path, or no such model", asked_for=_url(transport, head))
-    if answer.status_code < 200:
+    if answer.status_code < 200 and not head.upgrade:
         await answer.aclose()
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {answer.status_code}, unasked")
     try:

@@ -79,6 +79,7 @@ class ControlSocket:
             name = command["command"]
             wait, lease = bool(command.get("wait")), command.get("leaseSeconds")
             reason = str(command.get("reason") or "control socket")
+            f"{name}{reason}".encode()  # JSON can hold half a surrogate pair, which is no text that could be logged
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             await self._say(writer, done=True, ok=False, error=f"not a command: {error}")
             return

@@ -22,6 +22,7 @@ from .settings import Mode, Settings
 from .wire.body import RequestBody
 from .wire.headers import echoable, joined
 from .wire.protocol import Account, Route
+from .wire.websocket import Frames, Opaque
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -100,6 +101,12 @@ class Exchange:
         self._draining = draining
         self.timers = Timers(limits)
         self.stopped: Stop | None = None
+        #: The protocols to which the client would change, where that is the app's business.
+        self.upgrade: bytes = b""
+        if settings.mode is Mode.INGRESS and scope["extensions"].get("lastcall.may_switch"):
+            self.upgrade = scope["extensions"]["lastcall.upgrade"]
+        #: What follows the app's bytes, once it has changed the protocol.
+        self.tunnelled: Frames | Opaque | None = None
         #: Headers for the answer that are ours: CORS.
         self.extra_headers: Headers = []
         # What was sent.
@@ -193,7 +200,9 @@ class Exchange:
 
     @property
     def protocol_over(self) -> bool:
-        """Whether the stream's terminal event has gone by."""
+        """Whether the stream's terminal event has gone by, or the last frame of the app's WebSocket."""
+        if self.tunnelled is not None:
+            return self.tunnelled.closed
         return self.account is not None and self.account.terminal
 
     @property
@@ -303,7 +312,7 @@ class Exchange:
                 self.stop(Stop.CLIENT_GONE)
                 return
             self._chunk = (message.get("body", b""), message.get("more_body", False))
-            self.asked = not self._chunk[1]
+            self.asked = self.asked or not self._chunk[1]
             self._chunk_there.set()
             if self._chunk[1]:
                 self.start(Clock.PEER_CHECK)

@@ -16,6 +16,7 @@ from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange, Headers, Stop
 from .settings import Settings
 from .wire.protocol import ErrorKind
+from .wire.websocket import GOING_AWAY, INTERNAL_ERROR
 
 #: Seconds for the last words to a client that may not be reading.
 LAST_WORDS_SECONDS = 5.0
@@ -122,6 +123,9 @@ async def tell(exchange: Exchange, failure: Refusal | UpstreamFailure | Farewell
                 await _tell_by_status(exchange, failure.status, failure.kind, failure.message, retry_after)
             elif exchange.insertable:
                 await _tell_by_event(exchange, failure.kind, failure.message)
+            elif exchange.tunnelled is not None:
+                code = GOING_AWAY if isinstance(failure, Farewell) else INTERNAL_ERROR
+                await exchange.send_body(exchange.tunnelled.last_word(code, failure.message), more=False)
 
 
 async def _tell_by_status(

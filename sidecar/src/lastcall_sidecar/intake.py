@@ -8,6 +8,7 @@ from .destinations import Destination, Way
 from .errors import Refusal
 from .exchange import Exchange, Headers
 from .settings import Mode, Provider, Secrets
+from .wire.forwarded import OF_THE_WAY, PRIVATE, told
 from .wire.headers import options, request_headers
 from .wire.protocol import ErrorKind
 
@@ -58,6 +59,8 @@ class Outgoing:
     target: bytes
     #: In the client's order.
     headers: Headers
+    #: Whether the answer may be another protocol's.
+    upgrade: bool = False
 
 
 def outgoing(exchange: Exchange, target: bytes, caller: Caller, way: Way, *, length: int | None) -> Outgoing:
@@ -65,14 +68,14 @@ def outgoing(exchange: Exchange, target: bytes, caller: Caller, way: Way, *, len
     destination = way.destination
     if way.translation is not None:
         target = way.translation.upstream_path.encode("ascii")
-    drop = _OURS | caller.key_headers
+    ingress = exchange.settings.mode is Mode.INGRESS
+    drop = _OURS | caller.key_headers | (OF_THE_WAY if ingress else PRIVATE)
     if destination.api_key is not None:
         drop |= _CREDENTIALS
     # What we read, or put something into, must not be encoded.
     identity = exchange.wants_stream or way.translation is not None or way.demoted
     if identity:
         drop |= {b"accept-encoding"}
-    ingress = exchange.settings.mode is Mode.INGRESS
     headers = request_headers(exchange.headers, keep_cookies=ingress, drop=drop)
     headers.insert(0, (b"host", exchange.header.get(b"host", b"") if ingress else destination.authority))
     if length is not None:
@@ -85,7 +88,18 @@ def outgoing(exchange: Exchange, target: bytes, caller: Caller, way: Way, *, len
         headers.append(_credential(destination.provider, destination.api_key.encode()))
     if way.translation is not None:
         headers = foreign(headers, destination.provider)
-    return Outgoing(exchange.scope["method"], destination.target(target), headers)
+    if ingress:
+        headers += _for_the_app(exchange)
+    return Outgoing(exchange.scope["method"], destination.target(target), headers, upgrade=bool(exchange.upgrade))
+
+
+def _for_the_app(exchange: Exchange) -> Headers:
+    """What the app of an Ingress is told of its client, and the protocols to which that would change."""
+    peer = exchange.scope["client"]
+    made = told(exchange.header, peer[0] if peer else "", exchange.settings.listen.trusted_proxies)
+    if exchange.upgrade:
+        made += [(b"connection", b"Upgrade"), (b"upgrade", exchange.upgrade)]
+    return made
 
 
 def own_request(
@@ -96,7 +110,7 @@ def own_request(
     Nobody chose the upstream by asking for a model: to another vendor's than the caller's, beside the main one, no
     credential of the caller's goes.
     """
-    drop = _OF_THE_BODY | caller.key_headers
+    drop = _OF_THE_BODY | PRIVATE | caller.key_headers
     is_foreign = exchange.route.protocol.name != destination.protocol
     if destination.api_key is not None or (destination.name and is_foreign and exchange.model is None):
         drop |= _CREDENTIALS

@@ -28,6 +28,7 @@ from .relay import read_end, relay
 from .reports import Reports
 from .settings import Provider
 from .translating import relay_as_one, relay_translated
+from .tunnel import SWITCHING_PROTOCOLS, tunnel
 from .upstream import UpstreamResponse
 from .waiting import Turnstile
 from .wire.protocol import ErrorKind, Route
@@ -179,8 +180,10 @@ async def _ended(exchange: Exchange) -> Outcome:
 
 
 async def _pass_on(exchange: Exchange, answer: UpstreamResponse, way: Way, asked: Asked | None) -> None:
-    """The answer, verbatim or as its way says."""
-    if way.demoted:
+    """The answer, verbatim or as its way says; or what the app speaks from here on."""
+    if answer.status_code == SWITCHING_PROTOCOLS:
+        await tunnel(exchange, answer)
+    elif way.demoted:
         await relay_as_one(exchange, answer, way.translation, asked)
         await read_end(exchange, answer)
     elif way.translation is not None and asked is not None:

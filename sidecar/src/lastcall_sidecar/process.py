@@ -196,8 +196,10 @@ async def serve(loaded: Loaded, identity: Identity, reload: Callable[[Live], Con
         log.info("signal received: draining", signal=name, in_flight=sidecar.gauge.count)
         sidecar.drains.terminate(name)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, interrupted, number.name)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        # SIGHUP: the terminal is closed. Under `nohup` it is ignored, and stays so.
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, interrupted, number.name)
     watching = asyncio.create_task(reload(sidecar.live).run()) if reload is not None else None
     # What exists now lives until the end: the collector need not look at it again (worst stalls 45 → 10 ms).
     gc.collect()

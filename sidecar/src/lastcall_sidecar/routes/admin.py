@@ -93,6 +93,7 @@ def _lease(body: Any) -> tuple[str, float]:
         raise ValueError(f"leaseSeconds must be an integer from 1 to {MAX_LEASE_SECONDS}: a remote drain is a lease")
     if not isinstance(reason, str) or len(reason) > MAX_REASON_CHARS:
         raise ValueError(f"reason must be a string of at most {MAX_REASON_CHARS} characters")
+    reason.encode()  # JSON can hold half a surrogate pair, which is no text that could be logged
     return reason, float(seconds)
 
 

@@ -13,6 +13,8 @@ from wsgiref.handlers import format_date_time
 
 _STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus}
 _FRAMING = frozenset({b"content-length", b"transfer-encoding", b"connection"})
+#: The connection is another protocol's from here on (RFC 9110, 15.2.2).
+SWITCHING_PROTOCOLS = 101
 #: Statuses whose answers have no body (RFC 9112, 6.3).
 _BODILESS = frozenset({204, 304})
 #: It may not even speak of a length (RFC 9110, 8.6).
@@ -35,6 +37,8 @@ class AnswerHead:
     bodiless: bool
     #: Whether the connection ends with this answer.
     close: bool
+    #: Whether the body is another protocol's bytes.
+    tunnel: bool = False
 
 
 def frame(
@@ -42,13 +46,13 @@ def frame(
 ) -> AnswerHead:
     """Make a head. `chunks`: the client knows them; `close`: the connection will not be kept in any case.
 
-    Of what the headers say about the connection itself, only that it is to close counts.
+    Of what the headers say about the connection itself, only that it is to close counts, and an `Upgrade`.
 
     Errors: BadAnswer.
     """
     parts: list[bytes] = []
     length: int | None = None
-    dated = False
+    dated = upgrades = False
     lines = 0
     for name, value in headers:
         lower = name.lower()
@@ -56,6 +60,7 @@ def frame(
             parts += (name, b": ", value, b"\r\n")
             lines += 1
             dated = dated or lower == b"date"
+            upgrades = upgrades or lower == b"upgrade"
         elif lower == b"content-length":
             if length is not None or not value.isdigit():
                 raise BadAnswer("one Content-Length, in digits")
@@ -67,19 +72,27 @@ def frame(
         raise BadAnswer("a header of the answer holds a line end")
     if status == NO_CONTENT:
         length = None
-    bodiless = is_head or status in _BODILESS
-    chunked = length is None and chunks and status not in _BODILESS
+    tunnel = status == SWITCHING_PROTOCOLS
+    bodiless = (is_head and not tunnel) or status in _BODILESS
+    chunked = length is None and chunks and status not in _BODILESS and not tunnel
     close = close or (length is None and not chunked and not bodiless)
     first = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
     data = b"%b%b%b%b%b%b\r\n" % (
         first,
         b"content-length: %d\r\n" % length if length is not None else b"",
         b"transfer-encoding: chunked\r\n" if chunked else b"",
-        b"connection: close\r\n" if close else b"",
+        _connection(close=close and not tunnel, upgrades=upgrades),
         others,
         b"" if dated else _date_line(int(time.time())),
     )
-    return AnswerHead(data, chunked, length, bodiless, close)
+    return AnswerHead(data, chunked, length, bodiless, close, tunnel)
+
+
+def _connection(*, close: bool, upgrades: bool) -> bytes:
+    """The line about the connection; who names a protocol to change to must say that it is meant for this hop."""
+    if upgrades:
+        return b"connection: close, upgrade\r\n" if close else b"connection: upgrade\r\n"
+    return b"connection: close\r\n" if close else b""
 
 
 @functools.lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from .answers import AnswerHead, BadAnswer, frame
+from .answers import SWITCHING_PROTOCOLS, AnswerHead, BadAnswer, frame
 from .heads import RequestHead
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class Cycle:
         "gone",
         "head",
         "left",
+        "may_switch",
         "over",
         "scope",
         "waits_for_continue",
@@ -53,6 +54,8 @@ class Cycle:
         self.answer: AnswerHead | None = None
         self.left = 0
         self.waits_for_continue = head.expects_continue
+        #: Whether the next bytes of the client may be another protocol's.
+        self.may_switch = bool(head.upgrade) and head.may_switch
         path, _, query = head.target.partition(b"?")
         connection = owner.connection
         self.scope: dict[str, Any] = {
@@ -77,6 +80,10 @@ class Cycle:
                 "lastcall.headers": head.raw_headers,
             },
         }
+        if head.upgrade:
+            #: The protocols that the client offers, and whether it could change to one of them here.
+            self.scope["extensions"]["lastcall.upgrade"] = head.upgrade
+            self.scope["extensions"]["lastcall.may_switch"] = head.may_switch
 
     # From the client.
 
@@ -93,9 +100,10 @@ class Cycle:
             self._wake()
 
     def leave(self) -> None:
-        """The client is gone, or nobody is to hear more of it: overtakes what waits here."""
+        """The client is gone, or nobody is to hear more of it: overtakes what waits here, but for a tunnel's bytes."""
         self.gone = True
-        self._messages.clear()
+        if self.answer is None or not self.answer.tunnel:
+            self._messages.clear()
         self._wake()
 
     def _wake(self) -> None:
@@ -147,6 +155,8 @@ class Cycle:
 
     def _begin(self, status: int, headers: Any) -> None:
         owner, head = self._owner, self.head
+        if status == SWITCHING_PROTOCOLS and not self.may_switch:
+            raise BadAnswer("nobody offered to change the protocol")
         self.answer = frame(
             status,
             headers,
@@ -157,6 +167,8 @@ class Cycle:
         )
         self.left = self.answer.length or 0
         owner.connection.write(self.answer.data)
+        if self.answer.tunnel:
+            owner.begin_tunnel()
 
     def _framed(self, answer: AnswerHead, body: bytes, more: bool) -> bytes:
         """A part of the body as it leaves; with the last one goes what ends it."""

@@ -67,6 +67,10 @@ class RequestHead:
     keep_alive: bool = True
     #: Whether the client waits to be told to send its body.
     expects_continue: bool = False
+    #: The protocols, but for h2c, to which the client would change; and whether it could: it says so for this
+    #: connection, and no body comes first.
+    upgrade: bytes = b""
+    may_switch: bool = False
 
 
 def parse_head(data: bytes) -> RequestHead:
@@ -133,8 +137,10 @@ def _check_service(head: RequestHead, said: dict[bytes, list[bytes]]) -> None:
         raise BadRequest(505, "HTTP/1.1 only: HTTP/2 needs TLS, which is the mesh's or the ingress' business")
     if head.method == "CONNECT":
         raise BadRequest(501, "CONNECT is not served here")
-    if any(value.lower() != b"h2c" for value in said.get(b"upgrade", ())):
-        raise BadRequest(501, "websockets and other upgrades are not served here")
+    if head.version == "1.1":  # HTTP/1.0 knows no upgrade (RFC 9110, 7.8)
+        offered = [one.strip(b" \t") for value in said.get(b"upgrade", ()) for one in value.split(b",")]
+        head.upgrade = b", ".join(one for one in offered if one and one.lower() != b"h2c")
+        head.may_switch = head.length == 0 and _names(b"upgrade", said.get(b"connection"))
 
 
 def _names(option: bytes, values: list[bytes] | None) -> bool:

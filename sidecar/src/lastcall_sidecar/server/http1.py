@@ -5,7 +5,7 @@ application on each request (`cycle.py`). What it adds, and why:
 
 - What two readers could understand in two ways is a 400 (`heads.py`, `chunks.py`).
 - HTTP/2 without TLS is refused: a drain needs GOAWAY there. An offer to upgrade to it is ignored, as RFC 9110, 7.8
-  allows; any other upgrade gets a 501.
+  allows; any other is the application's to answer: with a 101 the connection is a tunnel, and its bytes are the body.
 - A second request before the first is answered closes the connection after that answer. Hypercorn would park the
   reader, and then nobody sees the client leave.
 - An empty line before the next request is passed over, as some clients send one behind a body (RFC 9112, 2.2); the
@@ -47,6 +47,8 @@ class Reading(Enum):
     BODY = auto()
     #: The next request, too early: the one under way has been read to its end.
     AHEAD = auto()
+    #: Another protocol: the application has answered 101.
+    TUNNEL = auto()
     #: Nothing that anybody looks at: the connection is to be closed.
     NOTHING = auto()
 
@@ -94,6 +96,8 @@ class HTTP1:
                 self._take_body(data)
             elif self.reading is Reading.AHEAD:
                 self._take_early(data)
+            elif self.reading is Reading.TUNNEL:
+                self._take_tunnelled(data)
         except BadRequest as bad:
             self.refuse(bad.status, bad.message)
 
@@ -192,7 +196,7 @@ class HTTP1:
     def _take_early(self, data: bytes) -> None:
         """The next request, before the one under way is done with."""
         self._buffer += data
-        if self._cycle is not None and self._cycle.answered:
+        if self._cycle is not None and (self._cycle.answered or self._cycle.may_switch):
             if len(self._buffer) > MAX_HEAD_BYTES:
                 self.connection.pause_reading()
         elif (_LINE_END * MAX_EMPTY_LINES).startswith(self._buffer):
@@ -202,6 +206,18 @@ class HTTP1:
             self._buffer.clear()
             self.close_after = True
             self.reading = Reading.NOTHING
+
+    def begin_tunnel(self) -> None:
+        """The application answers 101: what comes is another protocol's."""
+        self.reading = Reading.TUNNEL
+        early = bytes(self._buffer)
+        self._buffer.clear()
+        self._take_tunnelled(early)
+
+    def _take_tunnelled(self, data: bytes) -> None:
+        if self._cycle is not None and data:
+            self._cycle.put(data, True)
+            self.connection.pause_reading()
 
     def wants_more(self) -> None:
         """The application took what was waiting for it."""

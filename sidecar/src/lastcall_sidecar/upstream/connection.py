@@ -31,6 +31,7 @@ MAX_HEAD_BYTES = 131072
 MAX_FIELDS = 200
 #: These answers have no body, whatever their headers say (RFC 9112, 6.3).
 BODILESS = frozenset({204, 304})
+SWITCHING_PROTOCOLS = 101
 #: What llhttp reads over without a word between two answers.
 LINE_ENDS = (b"\r", b"\n")
 
@@ -92,6 +93,11 @@ class Body(AnswerStream):
         while chunk := await self.read_some():
             yield chunk
 
+    async def write(self, data: bytes) -> None:
+        """As `AnswerStream` says; what nobody is there to take is thrown away."""
+        if self._connection is not None:
+            await self._connection.write(data)
+
     async def aclose(self) -> None:
         """End the connection, unless the answer is whole: then it has gone its way already."""
         self.close()
@@ -142,6 +148,8 @@ class Connection(asyncio.Protocol):
         "_socket",
         "_to_the_end",
         "_transport",
+        "_tunnel",
+        "_upgrade",
         "_upload",
         "idle_since",
     )
@@ -171,7 +179,7 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def _reset(self) -> None:
-        self._bodiless = self._to_the_end = self._complete = self._keep = False
+        self._bodiless = self._to_the_end = self._complete = self._keep = self._upgrade = self._tunnel = False
         self._broken: str | None = None
         self._barren = 0
 
@@ -198,13 +206,22 @@ class Connection(asyncio.Protocol):
         if self._transport is not None and self._transport.get_extra_info("ssl_object") is None:
             self._early = not self.usable()
 
-    def send(self, head: bytes, body: httpx.AsyncByteStream | None, length: int | None, *, bodiless: bool) -> Body:
+    def send(
+        self,
+        head: bytes,
+        body: httpx.AsyncByteStream | None,
+        length: int | None,
+        *,
+        bodiless: bool,
+        upgrade: bool = False,
+    ) -> Body:
         """Begin a request: the head, with all of a small body behind it; a larger one follows.
 
         `length` is what the head says of `body` in bytes, None for chunks; `bodiless`: the answer will have none.
         """
         self._reset()
         self._bodiless = bodiless
+        self._upgrade = upgrade
         answer = self._body = Body(self)
         if self._transport is None or self._transport.is_closing():
             self._gone(None)
@@ -291,6 +308,10 @@ class Connection(asyncio.Protocol):
         if body is None:
             self.abort()
             return
+        tunnel = self._tunnel
+        if tunnel:
+            self._pass(body, data)
+            return
         if self._parser is None:
             self._parser = HttpResponseParser(self)
             # As servers are: a line may end in LF, and a chunk's size in blanks. Neither moves a border.
@@ -303,6 +324,9 @@ class Connection(asyncio.Protocol):
         except (HttpParserError, HttpParserUpgrade) as error:
             self._parser = None
             self._keep = False
+            if self._tunnel and isinstance(error, HttpParserUpgrade):
+                self._pass(body, data[error.args[0] :])
+                return
             if not self._complete and self._broken is None:
                 self._broken = f"{NOT_HTTP}: {error}" if not body.status else CUT_SHORT
         if body.size != before:
@@ -315,7 +339,7 @@ class Connection(asyncio.Protocol):
 
     def _feed(self, parser: HttpResponseParser, data: bytes) -> None:
         """Parse. A line end that is not the answer's last one is not passed over, though llhttp would do that."""
-        if not data.endswith(LINE_ENDS):
+        if self._upgrade or not data.endswith(LINE_ENDS):
             parser.feed_data(data)
             return
         parser.feed_data(memoryview(data)[:-1])
@@ -323,6 +347,20 @@ class Connection(asyncio.Protocol):
             self._keep = False
         else:
             parser.feed_data(data[-1:])
+
+    def _pass(self, body: Body, data: bytes) -> None:
+        """Bytes of the protocol to which the upstream has changed."""
+        if data:
+            body.chunks.append(data)
+            body.size += len(data)
+        self._judge(body)
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes of that protocol; waits while the upstream takes no more."""
+        if self._transport is not None:
+            self._transport.write(data)
+            if self._paused:
+                await self._drain()
 
     def _judge(self, body: Body) -> None:
         """Act on what has been parsed."""
@@ -407,8 +445,13 @@ class Connection(asyncio.Protocol):
         header = joined(raw)
         status = parser.get_status_code()
         coding = header.get(b"transfer-encoding")
-        self._broken = _objection(status, raw, body.reason, parser.get_http_version(), coding)
+        self._tunnel = status == SWITCHING_PROTOCOLS and self._upgrade
+        self._broken = _objection(status, raw, body.reason, parser.get_http_version(), coding, asked=self._tunnel)
         if self._broken is not None:
+            return
+        if self._tunnel:
+            self._to_the_end = True
+            body.raw, body.header, body.status = raw, header, status
             return
         if status < 200:
             if coding is not None or b"content-length" in header:
@@ -437,7 +480,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """The answer is whole, if it was one; interim ones are not."""
         if self._body is not None and self._body.status and self._broken is None:
-            self._complete = True
+            self._complete = not self._tunnel
 
 
 def _stays(header: dict[bytes, bytes], parser: HttpResponseParser) -> bool:
@@ -445,11 +488,13 @@ def _stays(header: dict[bytes, bytes], parser: HttpResponseParser) -> bool:
     return parser.get_http_version() == "1.1" and b"close" not in header.get(b"connection", b"").lower()
 
 
-def _objection(status: int, raw: RawHeaders, reason: bytes, version: str, coding: bytes | None) -> str | None:
+def _objection(
+    status: int, raw: RawHeaders, reason: bytes, version: str, coding: bytes | None, *, asked: bool
+) -> str | None:
     """What is wrong with a head that llhttp finds in order."""
     if not version.startswith("1.") or not 100 <= status <= 999:
         return f"{NOT_HTTP}: its version or status"
-    if status == 101:
+    if status == SWITCHING_PROTOCOLS and not asked:
         return "it answered 101, unasked"
     sizes = [len(name) + len(value) for name, value in raw]
     if sum(sizes) + len(reason) > MAX_HEAD_BYTES or max(sizes, default=0) > MAX_LINE_BYTES:

@@ -20,6 +20,10 @@ class AnswerStream(httpx.AsyncByteStream):
         """
         raise NotImplementedError
 
+    async def write(self, data: bytes) -> None:
+        """Send bytes of the protocol to which the upstream has changed; waits while it takes no more."""
+        raise NotImplementedError
+
 
 class UpstreamRequest(httpx.Request):
     """A request for `PooledTransport`: its headers go out as they are, its target is `extensions["target"]`."""
@@ -31,6 +35,8 @@ class UpstreamRequest(httpx.Request):
         raw_headers: RawHeaders,
         stream: httpx.AsyncByteStream | httpx.ByteStream,
         target: bytes,
+        *,
+        upgrade: bool = False,
     ) -> None:
         # Not `super().__init__`: saving what that does is what this class is for.
         self.method = method
@@ -38,6 +44,8 @@ class UpstreamRequest(httpx.Request):
         self.raw_headers = raw_headers
         self.stream = stream
         self.extensions = {"target": target}
+        #: Whether the upstream may answer 101 and change the protocol.
+        self.upgrade = upgrade
 
     def __getattr__(self, name: str) -> Any:
         if name != "headers":

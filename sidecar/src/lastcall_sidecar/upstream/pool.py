@@ -73,7 +73,8 @@ class DirectTransport(PooledTransport):
     async def handle_async_request(self, request: httpx.Request) -> UpstreamResponse:
         """As `PooledTransport` says."""
         head, body, length = _written(request)
-        connection = self._take()
+        upgrade = isinstance(request, UpstreamRequest) and request.upgrade
+        connection = None if upgrade else self._take()
         if connection is None:
             connection = await self._dialer.connect(
                 lambda sock: Connection(sock, release=self._release, lost=self._forget)
@@ -82,7 +83,7 @@ class DirectTransport(PooledTransport):
             self._open.add(connection)
             if self._closed:
                 connection.abort()
-        answer = connection.send(head, body, length, bodiless=request.method == "HEAD")
+        answer = connection.send(head, body, length, bodiless=request.method == "HEAD", upgrade=upgrade)
         try:
             await answer.head()
         except BaseException:
