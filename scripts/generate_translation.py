@@ -116,8 +116,14 @@ ON_THE_WAY = """\
   encoding.
 - In a stream, what came in leaves in the same moment. Two things wait: the end for the usage behind it, and a tool
   call for the end of the one before it where an OpenAI-compatible upstream sends several mixed.
+- What an OpenAI-compatible upstream sends in an odd place or type is taken where its meaning is plain: tool calls
+  without index or id, arguments as an object or encoded twice, usage in the choice. Calls of which it is not clear
+  where one ends and the next begins, and arguments that end early though the answer does not say that it was cut, are
+  an error: no call is lost with a good end.
 - A stream that ends before its protocol's end is an error event for the client, never a good end. An upstream that
   was asked for a stream and answers with something else, and one that redirects, are a 502.
+- An error that comes with status 200, as OpenRouter's do, has the status that it tells (`code`), or that its type has;
+  without either it is a 502. What passes verbatim stays as it came.
 - A whole answer may have {whole} MiB, a request `limits.maxBodyBytes`. Requests above {here} MiB are translated, and
   their tokens counted, in a child process, so that no other stream waits.
 

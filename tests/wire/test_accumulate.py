@@ -262,6 +262,16 @@ def test_an_odd_error_is_one_all_the_same(data, type_, message):
     assert json.loads(found.error.raw) == {"type": type_, "message": message}
 
 
+def test_an_error_without_name_and_type_is_one():
+    found = accumulator([START, b'data: {"error": {"type": "overloaded_error", "message": "m"}}\n\n'])
+    assert (found.error.type, found.error.status) == ("overloaded_error", 529)
+
+
+def test_events_without_data_are_passed_over():
+    found = accumulator([START, b"data:  \n\n", b"data:\ndata:\n\n", b'data: {"error": null}\n\n'])
+    assert not found.over
+
+
 NO_STREAMS = {
     "a delta without a start": sequences.text_delta("a"),
     "a block without a start": block_start(0, TEXT_BLOCK),

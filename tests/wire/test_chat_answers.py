@@ -259,6 +259,29 @@ def test_what_is_no_message_is_an_error_of_the_upstreams(answer):
     assert "Hello" not in str(failed.value)
 
 
+FAILED = {
+    "overloaded": ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, 529),
+    "without a type": ({"error": {"type": "rate_limit_error", "message": "x"}}, 429),
+    "a code": ({"error": {"code": "402", "message": "x"}}, 402),
+    "a code that is no status": ({"error": {"code": 7, "type": "api_error", "message": "x"}}, 500),
+    "of the future": ({"type": "error", "error": {"type": "future_error", "message": "x"}}, 502),
+    "a word": ({"error": "x"}, 502),
+    "only a type": ({"type": "error", "message": "x"}, 502),
+}
+
+
+@pytest.mark.parametrize(("told", "status"), FAILED.values(), ids=FAILED)
+def test_an_error_in_the_place_of_a_message_has_a_status_and_its_message(told, status):
+    body = json.dumps(told).encode()
+    assert CHAT_ON_MESSAGES.failed(body) == status
+    assert json.loads(CHAT_ON_MESSAGES.error(status, body, "req_1"))["error"]["message"] == "x"
+
+
+@pytest.mark.parametrize("body", [message(TEXT), b"", b"{}", b"[]", b'{"error":null}'], ids=str)
+def test_what_is_no_error_has_no_status(body):
+    assert CHAT_ON_MESSAGES.failed(body) is None
+
+
 ERRORS = {
     400: (openai.BadRequestError, "invalid_request_error", None),
     401: (openai.AuthenticationError, "invalid_request_error", "invalid_api_key"),

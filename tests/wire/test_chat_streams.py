@@ -355,6 +355,12 @@ STREAM_ERRORS = {
         "server_error",
         None,
     ),
+    "without a name": (
+        sequences.chunk({"error": {"type": "overloaded_error", "message": "x"}}),
+        "x",
+        "server_error",
+        "overloaded",
+    ),
     "without words": (
         b"event: error\ndata: oops\n\n",
         "the upstream ended the stream with an error",

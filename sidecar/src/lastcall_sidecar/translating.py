@@ -76,15 +76,26 @@ async def relay_translated(
         await exchange.send_json(status, translation.error(status, body, exchange.request_id), headers)
     elif status >= 300:
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {status}, which leads nowhere")
-    elif not asked.stream:
-        body = await read_whole(exchange, answer)
-        await exchange.send_json(status, understood(translation.answer, body, asked), headers)
-    elif is_stream(answer) and not is_encoded(answer):
+    elif asked.stream and is_stream(answer) and not is_encoded(answer):
         await relay_stream(exchange, answer, [*_STREAM, *headers], Translating(translation.stream(asked)))
+    elif asked.stream and b"json" not in answer.header.get(b"content-type", b"").lower():
+        raise _no_stream()
     else:
-        raise UpstreamFailure(
-            "protocol", 502, ErrorKind.API, "the upstream was asked for a stream and answered with something else"
-        )
+        body = await read_whole(exchange, answer)
+        failed = translation.failed(body)
+        if failed is not None:
+            # Clients try a 502 again, and some of what fails with status 200 never goes well.
+            await exchange.send_json(failed, translation.error(failed, body, exchange.request_id), headers)
+        elif asked.stream:
+            raise _no_stream()
+        else:
+            await exchange.send_json(status, understood(translation.answer, body, asked), headers)
+
+
+def _no_stream() -> UpstreamFailure:
+    return UpstreamFailure(
+        "protocol", 502, ErrorKind.API, "the upstream was asked for a stream and answered with something else"
+    )
 
 
 async def relay_as_one(

@@ -70,3 +70,46 @@ MESSAGES = {
 def test_the_upstreams_own_message_goes_on(body, message):
     found = json.loads(MESSAGES_ON_CHAT.error(502, body, "req_1"))
     assert found == {"type": "error", "error": {"type": "api_error", "message": message}, "request_id": "req_1"}
+
+
+GOOD = {"choices": [{"message": {"content": "Hi"}}]}
+FAILED = {
+    "OpenRouter": ({"error": {"code": 402, "message": "x"}}, 402),
+    "a code in digits": ({"error": {"code": "429", "message": "x"}}, 429),
+    "within a choice": ({"choices": [7, {"error": {"code": 502, "message": "x"}, "finish_reason": "error"}]}, 502),
+    "beside an empty answer": (GOOD | {"error": {"code": 503, "message": "x"}}, 503),
+    "Google": ([{"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}], 429),
+    "Google, no code": ({"error": {"message": "x", "status": "RESOURCE_EXHAUSTED"}}, 429),
+    "a status": ({"error": {"message": "x", "status": 401}}, 401),
+    "words": ({"error": {"message": "x", "type": "insufficient_quota"}}, 429),
+    "overloaded": ({"error": {"message": "x", "type": "overloaded_error"}}, 529),
+    "a code that is no error's": ({"error": {"code": 200, "message": "x"}}, 502),
+    "a code of another kind": ({"error": {"code": "1302", "message": "x"}}, 502),
+    "a server's": ({"error": {"type": "server_error", "message": "x"}}, 502),
+    "a text": ({"error": "x"}, 502),
+    "vLLM": ({"object": "error", "message": "x", "code": 400}, 400),
+    "Anthropic's": ({"type": "error", "message": "x"}, 502),
+    "Zhipu's": ({"code": 500, "msg": "x", "success": False}, 500),
+    "FastAPI": ({"detail": "x"}, 502),
+}
+
+
+@pytest.mark.parametrize(("told", "status"), FAILED.values(), ids=FAILED)
+def test_an_error_in_the_place_of_an_answer_has_a_status_and_its_message(told, status):
+    body = json.dumps(told).encode()
+    assert MESSAGES_ON_CHAT.failed(body) == status
+    assert json.loads(MESSAGES_ON_CHAT.error(status, body, "req_1"))["error"]["message"] == "x"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [GOOD, GOOD | {"error": None}, GOOD | {"error": {}}, {"choices": 7}, {}, [], [7], 7, "x"],
+    ids=str,
+)
+def test_what_is_no_error_has_no_status(body):
+    assert MESSAGES_ON_CHAT.failed(json.dumps(body).encode()) is None
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{"], ids=["empty", "HTML", "no JSON"])
+def test_what_is_no_json_is_no_error(body):
+    assert MESSAGES_ON_CHAT.failed(body) is None

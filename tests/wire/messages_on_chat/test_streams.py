@@ -533,6 +533,17 @@ ERRORS = {
     ),
     "a word": ({"error": "boom"}, "api_error"),
     "overloaded": ({"error": {"message": "boom", "code": 503}}, "overloaded_error"),
+    "a code in digits": ({"error": {"message": "boom", "code": "429"}}, "rate_limit_error"),
+    # https://openrouter.ai/docs/api-reference/errors
+    "OpenRouter": (
+        {"choices": [{"delta": {}, "finish_reason": "error"}], "error": {"message": "boom", "code": 402}},
+        "permission_error",
+    ),
+    "OpenRouter, in the choice": (
+        {"choices": [{"delta": {}, "finish_reason": "error", "error": {"message": "boom", "code": 429}}]},
+        "rate_limit_error",
+    ),
+    "a type": ({"type": "error", "message": "boom", "code": 503}, "overloaded_error"),
     "a code that is no status": ({"error": {"message": "boom", "type": "NotFoundError", "code": 7}}, "not_found_error"),
 }
 

@@ -88,7 +88,7 @@ class MessageAccumulator:
             raise TranslationError("the upstream's answer is larger than may be kept")
         if event.event == "error":
             self._fail(data)
-        elif data:
+        elif data.strip():
             self._take(data)
 
     def _take(self, data: bytes) -> None:
@@ -106,6 +106,8 @@ class MessageAccumulator:
                 self._started()
                 self.over = True
             case "error":  # of an event without a name
+                self._fail(data)
+            case None if fields.get("error", NULL) != NULL:
                 self._fail(data)
 
     def message(self) -> bytes:

@@ -19,6 +19,8 @@ from lastcall_sidecar.wire.sse import Decoder, Event
 #: What an account keeps of one event, mostly. Those that it reads are far smaller; of larger ones it needs the name.
 MAX_KEPT_BYTES = 64 * 1024
 
+_STATUS_DIGITS = 3
+
 #: Names and reasons of the upstream's end up in log lines: this much of them.
 _MAX_WORD_CHARS = 64
 
@@ -223,6 +225,13 @@ def to_json(value: Mapping[str, object]) -> bytes:
 def word(value: object) -> str | None:
     """Return `value` if it is a string, shortened to what a log line takes."""
     return value[:_MAX_WORD_CHARS] if isinstance(value, str) else None
+
+
+def told_status(value: object) -> int | None:
+    """Return the HTTP status of an error that tells its `code`, as a number or in digits; None if that is none."""
+    if isinstance(value, str) and len(value) == _STATUS_DIGITS and value.isascii() and value.isdigit():
+        value = int(value)
+    return value if isinstance(value, int) and 400 <= value < 600 else None
 
 
 def event_name(event: Event) -> str:

@@ -143,3 +143,10 @@ class Translation(ABC):
 
         The status itself goes on as it is. The upstream's own message does, too, where there is one.
         """
+
+    @abstractmethod
+    def failed(self, body: bytes) -> int | None:
+        """The status of an error that came as a whole answer of status 200; None for what is no error.
+
+        The error's own, where it tells one; 502 where it does not.
+        """

@@ -38,5 +38,9 @@ class ChatOnMessages(Translation):
         """Return `{"error": {"message", "type", "param", "code"}}`."""
         return errors.body(status, body, request_id)
 
+    def failed(self, body: bytes) -> int | None:
+        """Return the status of an error in the place of a message."""
+        return errors.status_of(body)
+
 
 CHAT_ON_MESSAGES = ChatOnMessages()

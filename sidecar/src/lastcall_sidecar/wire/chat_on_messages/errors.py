@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from lastcall_sidecar.wire.accumulate import STATUSES as ERROR_STATUSES
 from lastcall_sidecar.wire.openai import CHAT
-from lastcall_sidecar.wire.protocol import STATUSES, ErrorKind, parse
+from lastcall_sidecar.wire.protocol import STATUSES, ErrorKind, parse, told_status
 
 #: By Anthropic's `error.type` (https://platform.claude.com/docs/en/api/errors).
 _BY_TYPE: Mapping[str, ErrorKind] = {
@@ -31,9 +32,11 @@ _BY_STATUS: Mapping[int, ErrorKind] = {
 class _Failure(msgspec.Struct):
     type: object = None
     message: object = None
+    code: object = None
 
 
 class _Failed(msgspec.Struct):
+    type: object = None
     error: _Failure | str | None = None
     message: object = None
 
@@ -43,6 +46,20 @@ def body(status: int, answered: bytes, request_id: str) -> bytes:
     error_type, message = _read(answered.decode("utf-8", "replace"))
     kind = _BY_TYPE.get(error_type) or _by_status(status)
     return CHAT.error_body(status, kind, message or f"the upstream answered with status {status}", request_id)
+
+
+def status_of(answered: bytes) -> int | None:
+    """Return the status of an error in the place of a message; None where it is none."""
+    failed = parse(answered.decode("utf-8", "replace"), _Failed, _Failed())
+    if not failed.error and failed.type != "error":
+        return None
+    error = failed.error if isinstance(failed.error, _Failure) else _Failure()
+    return told_status(error.code) or ERROR_STATUSES.get(_word(error.type), STATUSES[ErrorKind.UNAVAILABLE])
+
+
+def is_one(data: str) -> bool:
+    """Whether an event's data is an error, though nothing is named so."""
+    return '"error"' in data and bool(parse(data, _Failed, _Failed()).error)
 
 
 def event(data: str) -> bytes:

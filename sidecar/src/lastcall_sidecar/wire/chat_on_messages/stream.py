@@ -102,14 +102,19 @@ class MessagesStream(StreamTranslator):
             case "message_stop":
                 return self._stop()
             case "error":
-                self.over = True
-                return errors.event(event.data)
+                return self._fail(event.data)
+            case "" if errors.is_one(event.data):
+                return self._fail(event.data)
             case _:
                 return b""
 
     def finish(self) -> bytes:
         """Say nothing: a stream without `message_stop` was cut, even if it had told why it would stop."""
         return b""
+
+    def _fail(self, data: str) -> bytes:
+        self.over = True
+        return errors.event(data)
 
     def _start(self, message: _Message) -> bytes:
         if self._begin:

@@ -1,7 +1,8 @@
 """What an upstream says went wrong, in its various shapes, as Anthropic's errors.
 
 OpenAI: `{"error": {"message", "type", "code"}}`. vLLM: the same, or once `{"object": "error", "message", "type",
-"code"}`, where the code is the status. FastAPI: `{"detail": "…" | [{"loc", "msg"}]}`. Others: text, HTML, nothing.
+"code"}`, where the code is the status. FastAPI: `{"detail": "…" | [{"loc", "msg"}]}`. OpenRouter: OpenAI's, also with
+status 200 and within a choice. Google: a list of such. Others: `{"code", "msg"}`, text, HTML, nothing.
 """
 
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 from lastcall_sidecar.wire.anthropic import ANTHROPIC
 from lastcall_sidecar.wire.messages_on_chat.reading import answered
-from lastcall_sidecar.wire.protocol import STATUSES, ErrorKind
+from lastcall_sidecar.wire.protocol import STATUSES, ErrorKind, told_status
 from lastcall_sidecar.wire.translation import TranslationError
 
 #: A body that is no JSON is repeated up to here.
@@ -25,6 +26,7 @@ _KINDS: Mapping[int, ErrorKind] = {
 _WORDS: Mapping[str, ErrorKind] = {
     "ratelimit": ErrorKind.RATE_LIMIT,
     "quota": ErrorKind.RATE_LIMIT,
+    "exhausted": ErrorKind.RATE_LIMIT,
     "overload": ErrorKind.OVERLOADED,
     "unavailable": ErrorKind.OVERLOADED,
     "timeout": ErrorKind.TIMEOUT,
@@ -72,19 +74,52 @@ def _kind(status: int) -> ErrorKind:
     return _KINDS.get(status, ErrorKind.INVALID_REQUEST if status < 500 else ErrorKind.API)
 
 
+def status_of(body: bytes) -> int | None:
+    """Return the status of an error that came in the place of a completion; None where it is none."""
+    try:
+        told = _first(answered(body, object))
+    except TranslationError:
+        return None
+    if not isinstance(told, dict) or not _is_failed(told):
+        return None
+    failure = _failure(body)
+    kind = failure.kind
+    return failure.status or ANTHROPIC.status(ErrorKind.UNAVAILABLE if kind is ErrorKind.API else kind)
+
+
+def _is_failed(told: Mapping[str, object]) -> bool:
+    """Whether it is an error: by an `error`, by saying so, or by a message or a code in place of choices."""
+    if told.get("error") or "error" in (told.get("object"), told.get("type")) or _of_choice(told) is not None:
+        return True
+    return "choices" not in told and any(told.get(name) for name in ("message", "msg", "detail", "code"))
+
+
+def _of_choice(told: Mapping[str, object]) -> object:
+    """The error of the first choice that has one."""
+    choices = told.get("choices")
+    errors = (
+        [choice.get("error") for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+    )
+    return next(filter(None, errors), None)
+
+
+def _first(told: object) -> object:
+    return told[0] if isinstance(told, list) and told else told
+
+
 def _failure(body: bytes) -> Failure:
     try:
-        told = answered(body, object)
+        told = _first(answered(body, object))
     except TranslationError:
         return Failure(_plain(body))
-    if isinstance(told, dict) and isinstance(told.get("error"), dict):
-        told = told["error"]
+    if isinstance(told, dict):
+        told = next((inner for inner in (told.get("error"), _of_choice(told)) if isinstance(inner, dict)), told)
     if not isinstance(told, dict):
         return Failure(told if isinstance(told, str) else "")
-    message = next(filter(None, (_text(told.get(name)) for name in ("message", "detail", "error"))), "")
+    message = next(filter(None, (_text(told.get(name)) for name in ("message", "detail", "error", "msg"))), "")
     code = told.get("code")
-    words = f"{told.get('type')} {code}".lower().replace("_", "")
-    return Failure(message, words, code if isinstance(code, int) and 400 <= code < 600 else None)
+    words = f"{told.get('type')} {code} {told.get('status')}".lower().replace("_", "")
+    return Failure(message, words, told_status(code) or told_status(told.get("status")))
 
 
 def _text(told: object) -> str:

@@ -30,5 +30,9 @@ class MessagesOnChat(Translation):
         """Return Anthropic's error body with the `type` of the status."""
         return errors.error_body(status, body, request_id)
 
+    def failed(self, body: bytes) -> int | None:
+        """Return the status of an error in the place of a `chat.completion`."""
+        return errors.status_of(body)
+
 
 MESSAGES_ON_CHAT = MessagesOnChat()
