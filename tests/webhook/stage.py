@@ -97,11 +97,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def staged(replicas=1, **settings):
+async def staged(replicas=1, prepare=lambda _: None, **settings):
+    """`prepare`: what there is in the cluster before the webhooks start."""
     async with FakeCluster() as cluster, FakeSidecars() as sidecars, aiohttp.ClientSession() as http:
         configurations = ((MUTATING_WEBHOOKS, "f-injection"), (VALIDATING_WEBHOOKS, "f-removals"))
         for resource, name in configurations:
             cluster.put(resource, {"metadata": {"name": name}, "webhooks": [{"name": "a", "clientConfig": {}}]})
+        prepare(cluster)
         stage = Stage(cluster, sidecars, http)
         async with webhooks(stage, replicas, settings):
             yield stage

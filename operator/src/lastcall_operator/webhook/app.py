@@ -11,11 +11,13 @@ from lastcall_operator.removal.review import ReviewError
 from lastcall_operator.telemetry.meters import CONTENT_TYPE, Meters
 
 from .bodies import BoundedBodies
+from .removals import Removals
+from .secret_path import REMOVALS_PATH, SecretPath
 
 Answer = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
-def admission_app(mutate_pods: Answer, validate_removals: Answer) -> ASGIFramework:
+def admission_app(mutate_pods: Answer, removals: Removals, path: SecretPath) -> ASGIFramework:
     """What the API server calls, within the bounds of `bodies.py`."""
     app = Quart("lastcall-admission")
 
@@ -23,9 +25,14 @@ def admission_app(mutate_pods: Answer, validate_removals: Answer) -> ASGIFramewo
     async def pods() -> Response:
         return await _answered(mutate_pods)
 
-    @app.post("/validate/removals")
-    async def removals() -> Response:
-        return await _answered(validate_removals)
+    @app.post(REMOVALS_PATH)
+    async def open_path() -> Response:
+        # Anybody's word, where the API server has been told another path: it gets an answer, and has no effect.
+        return await _answered(removals.without_effects if path.in_force else removals.answer)
+
+    @app.post(f"{REMOVALS_PATH}/<word>")
+    async def secret_path(word: str) -> Response:
+        return await _answered(removals.answer) if path.admits(word) else Response("not found\n", 404)
 
     return BoundedBodies(app)
 

@@ -27,6 +27,7 @@ from .app import admission_app, probes_app
 from .effects import Effects
 from .pods import Pods
 from .removals import Removals
+from .secret_path import SecretPath
 from .serving import end, server
 from .trust import Trust, server_context
 
@@ -88,10 +89,11 @@ async def running(settings: Settings, api: Api, host: str = "0.0.0.0") -> AsyncI
         removals = Removals(api, observer, Effects(api, sidecars, key, events, metrics), metrics)
         pods = Pods(observer, settings.injection, metrics)
         ended = asyncio.Event()
-        admission = admission_app(pods.answer, removals.answer)
+        path = SecretPath(api, settings, key)
+        admission = admission_app(pods.answer, removals, path)
         webhook = Webhook(trust, removals, metrics, [])
         probes = probes_app(lambda: True, lambda: webhook.ready, metrics)
-        keeper = asyncio.create_task(trust.keep())
+        keepers = [asyncio.create_task(trust.keep()), asyncio.create_task(path.keep())]
         webhook.servers += [
             server(admission, f"{host}:{settings.webhook_port}", context, ended),
             server(probes, f"{host}:{settings.admin_port}", None, ended),
@@ -101,8 +103,9 @@ async def running(settings: Settings, api: Api, host: str = "0.0.0.0") -> AsyncI
         finally:
             ended.set()
             await end(webhook.servers)
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.gather(*keepers, return_exceptions=True)
             await removals.finish()
 
 

@@ -73,12 +73,24 @@ class Removals:
 
         Errors: ReviewError, when there is not even a UID to answer to.
         """
+        return await self._answer(body)
+
+    async def without_effects(self, body: Any) -> dict[str, Any]:
+        """The same to somebody who may have made the removal up: as to a dry run, nothing comes of it.
+
+        Errors: as `answer`.
+        """
+        return await self._answer(body, dry_run=True)
+
+    async def _answer(self, body: Any, *, dry_run: bool = False) -> dict[str, Any]:
         uid = review.uid_of(body)
         started = asyncio.get_running_loop().time()
         asked: review.Asked | None = None
         decision: Decision
         try:
             asked = review.asked(body)
+            if asked is not None and dry_run:
+                asked = replace(asked, dry_run=True)
             decision = await self._decided(asked, started)
         except Exception as error:  # every fault allows: it is logged whole, counted, and ends here
             log.exception("removal.fault", review=uid, pod=None if asked is None else asked.name)
