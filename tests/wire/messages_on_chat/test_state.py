@@ -338,6 +338,27 @@ def test_calls_that_another_model_made_say_that_nothing_was_thought(model):
     assert "reasoning_content" not in turns(user(text("q")), assistant(text("a")), model=model)[1]
 
 
+@pytest.mark.parametrize(
+    "state",
+    [{"reasoning": "I think."}, {"reasoning": "I think.", "reasoning_details": [TEXT]}],
+    ids=["text", "details"],
+)
+def test_a_field_that_a_vendor_demands_says_what_another_told_by_another_name(state):
+    assert returned(message(**state, tool_calls=[TOOL]), "deepseek-v4-pro")["reasoning_content"] == "I think."
+
+
+@pytest.mark.parametrize("model", ["gemini-3-pro", "models/gemini-2.5-pro"])
+def test_gemini_is_sent_no_field_that_it_does_not_know(model):
+    said = message(reasoning="I think.", reasoning_details=[TEXT], tool_calls=[TOOL])
+    assert set(returned(said, model)) == {"role", "content", "tool_calls"}
+
+
+@pytest.mark.parametrize("model", ["deepseek-v4-pro", "kimi-k2.6", "gpt-5.4", "mistral-large"])
+def test_state_of_geminis_calls_is_sent_to_none_who_has_no_such_field(model):
+    said = message(tool_calls=[TOOL | {"extra_content": SIGNATURE}])
+    assert "extra_content" not in json.dumps(returned(said, model))
+
+
 def test_calls_that_no_gemini_made_say_so():
     # https://ai.google.dev/gemini-api/docs/thought-signatures, FAQs: the first call of a turn
     sent = turns(user(text("q")), assistant(UNSIGNED, GET, GET | {"id": "t2"}), model="google/gemini-3-pro")[1]
@@ -385,7 +406,8 @@ def test_ids_that_it_takes_stay_what_they_are():
 
 
 def test_every_row_is_found_by_a_name():
-    names = ["gpt-5", "deepseek-chat", "kimi-k3", "gemini-4-pro", "gemini-2.5-pro", "codestral-latest", "qwen3"]
+    names = ["gpt-5", "deepseek-chat", "Kimi-K3", "gemini-4-pro", "models/gemini-2.5-pro", "google/gemini-3-pro"]
+    names += ["google/gemini-2.5-pro", "codestral-latest", "qwen3"]
     assert [vendor_of(name) for name in names] == list(VENDORS)
 
 

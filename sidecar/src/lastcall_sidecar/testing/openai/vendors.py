@@ -113,7 +113,7 @@ def _deepseek(_index: int, message: Mapping[str, Any], call: Mapping[str, Any]) 
 def _kimi(index: int, message: Mapping[str, Any], call: Mapping[str, Any]) -> None:
     came = message.get("reasoning_content")
     own = VENDORS["Kimi"].made(call["id"])
-    if not came or (own and {"reasoning_content": came} != of_message("Kimi", call["id"])):
+    if came is None or (own and {"reasoning_content": came} != of_message("Kimi", call["id"])):
         said = "thinking is enabled but reasoning_content is missing in assistant tool call message at index"
         raise FakeError(400, f"{said} {index}")
 

@@ -8,7 +8,7 @@ from msgspec import Raw
 
 from lastcall_sidecar.wire.carried import Detail, is_object, is_ours, own_id, state_of
 from lastcall_sidecar.wire.messages_on_chat.reading import read
-from lastcall_sidecar.wire.messages_on_chat.vendors import REASONING, Vendor
+from lastcall_sidecar.wire.messages_on_chat.vendors import Vendor
 
 #: For thinking of which nobody says by what name it came: most vendors' name.
 _USUAL_FIELD = "reasoning_content"
@@ -58,8 +58,10 @@ class Returning:
         calls: list[dict[str, Any]] = message.get("tool_calls", [])
         thought = {**self._texts, **({"reasoning_details": self._details} if self._details else {})}
         found = {name: value for name, value in thought.items() if name not in self._vendor.refused}
-        if calls and not REASONING & found.keys():
-            found |= self._vendor.lacking
+        if calls:
+            # By whatever name it came: another vendor's may be told by another.
+            thought_aloud = "".join(self._texts.values())
+            found = {name: thought_aloud or nothing for name, nothing in self._vendor.lacking.items()} | found
         if calls and not found and not _any_has("extra_content", calls):
             calls[0] |= self._vendor.call_lacking
         return message | found

@@ -15,6 +15,8 @@ from lastcall_sidecar.wire.messages_on_chat import models
 
 #: All that may go back with a message.
 REASONING = frozenset({"reasoning_content", "reasoning", "reasoning_details"})
+_USUAL = frozenset({"reasoning_content"})
+_GEMINI_3 = r"gemini-(?:[3-9]|\d\d)"
 #: Of earlier turns that another model thought in. Not empty, which DeepSeek V4 Pro takes for missing
 #: (NousResearch/hermes-agent#17341).
 _NOTHING_THOUGHT = {"reasoning_content": " "}
@@ -32,8 +34,8 @@ class Vendor:
     #: Of `REASONING`, what its API refuses.
     refused: frozenset[str] = frozenset()
     takes_extra_content: bool = True
-    #: Fields of a message with calls, where no reasoning came back with it.
-    lacking: Mapping[str, Any] = field(default_factory=dict)
+    #: Fields that a message with calls must have, and what they say where nobody has said how it was thought.
+    lacking: Mapping[str, str] = field(default_factory=dict)
     #: Fields of its first call, where no call of it brought any.
     call_lacking: Mapping[str, Any] = field(default_factory=dict)
     #: The longest id of a call; `exact` if no other length is taken, and letters and digits only.
@@ -59,21 +61,19 @@ OTHERS = Vendor("others", None)
 VENDORS = (
     OPENAI,
     # https://api-docs.deepseek.com/guides/thinking_mode#tool-calls
-    Vendor("DeepSeek", re.compile(r"deepseek"), lacking=_NOTHING_THOUGHT),
+    Vendor("DeepSeek", re.compile(r"(?:.*/)?deepseek"), lacking=_NOTHING_THOUGHT, takes_extra_content=False),
     # continuedev/continue#11600
-    Vendor("Kimi", re.compile(r"kimi|moonshot"), lacking=_NOTHING_THOUGHT),
-    # It knows no such fields (SuzumiyaAkizuki/ComfyUI-NewBie-LLM-Formatter#3); before 3, no signature is demanded.
-    Vendor(
-        "Gemini from 3 on",
-        re.compile(r"gemini-(?:[3-9]|\d\d)"),
-        frozenset({"reasoning_content"}),
-        call_lacking=_NOT_GEMINIS,
-    ),
-    Vendor("Gemini before 3", re.compile(r"gemini"), frozenset({"reasoning_content"})),
+    Vendor("Kimi", re.compile(r"(?:.*/)?(?:kimi|moonshot)"), lacking=_NOTHING_THOUGHT, takes_extra_content=False),
+    # It knows no such fields (SuzumiyaAkizuki/ComfyUI-NewBie-LLM-Formatter#3), but OpenRouter does, where a name has
+    # the vendor's before it; so it has at Vertex. Before 3, no signature is demanded.
+    Vendor("Gemini from 3 on", re.compile(r"(?:models/)?" + _GEMINI_3), REASONING, call_lacking=_NOT_GEMINIS),
+    Vendor("Gemini before 3", re.compile(r"(?:models/)?gemini"), REASONING),
+    Vendor("`google/…`, from 3 on", re.compile(r".*/" + _GEMINI_3), _USUAL, call_lacking=_NOT_GEMINIS),
+    Vendor("`google/…`, before 3", re.compile(r".*/gemini"), _USUAL),
     # charmbracelet/crush#1590; editor-code-assistant/eca#233: `must be a-z, A-Z, 0-9, with a length of 9`
     Vendor(
         "Mistral",
-        re.compile(r"(?:open-)?(?:mistral|mixtral|ministral|magistral|codestral|devstral|pixtral)"),
+        re.compile(r"(?:.*/)?(?:open-)?(?:mistral|mixtral|ministral|magistral|codestral|devstral|pixtral)"),
         frozenset({"reasoning_content", "reasoning"}),
         takes_extra_content=False,
         max_id_chars=9,
@@ -87,5 +87,5 @@ def vendor_of(model: str) -> Vendor:
     """Return the row of a model's vendor."""
     if models.is_openais(model):
         return OPENAI
-    name = model.rpartition("/")[2].lower()
+    name = model.lower()
     return next((vendor for vendor in VENDORS if vendor.pattern and vendor.pattern.match(name)), OTHERS)
