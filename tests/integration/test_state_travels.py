@@ -35,13 +35,16 @@ def client(sidecar):
         yield opened
 
 
-def asked(model, messages, number, **fields):
+CALLS = "[fake kind=calls calls=2]"
+
+
+def asked(model, messages, **fields):
     """The next turn: two calls."""
     return {
         "model": model,
         "max_tokens": 4096,
         "tools": [WEATHER_TOOL],
-        "messages": [{"role": "user", "content": f"[fake kind=calls calls=2 seed={number}]"}, *messages],
+        "messages": [{"role": "user", "content": CALLS}, *messages],
         **fields,
     }
 
@@ -52,7 +55,8 @@ def gone_on(messages, answer):
     assert len(calls) == 2
     results = [{"type": "tool_result", "tool_use_id": call, "content": "sunny"} for call in calls]
     said = [block.to_dict() for block in answer.content]
-    return [*messages, {"role": "assistant", "content": said}, {"role": "user", "content": results}]
+    text = {"type": "text", "text": CALLS}
+    return [*messages, {"role": "assistant", "content": said}, {"role": "user", "content": [*results, text]}]
 
 
 def streamed(client, **question):
@@ -67,8 +71,8 @@ WAYS = {"whole": lambda client, **question: client.messages.create(**question), 
 @pytest.mark.parametrize("api", MODELS)
 def test_a_tool_loop_goes_on_with_what_the_upstream_wants_back(client, api, way):
     messages = []
-    for number in range(TURNS):
-        messages = gone_on(messages, way(client, **asked(MODELS[api], messages, number)))
+    for _ in range(TURNS):
+        messages = gone_on(messages, way(client, **asked(MODELS[api], messages)))
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
@@ -76,22 +80,22 @@ def test_a_tool_loop_goes_on_with_what_the_upstream_wants_back(client, api, way)
 def test_a_conversation_moves_from_one_upstream_to_the_next_and_back(client, way, thinking):
     models = [CLAUDE, *MODELS.values()]
     messages = []
-    for number, model in enumerate(itertools.chain(models, reversed(models), models)):
-        fields = {"thinking": thinking} if thinking else {}
-        messages = gone_on(messages, way(client, **asked(model, messages, number, **fields)))
+    fields = {"thinking": thinking} if thinking else {}
+    for model in itertools.chain(models, reversed(models)):
+        messages = gone_on(messages, way(client, **asked(model, messages, **fields)))
 
 
 def test_tokens_of_such_a_conversation_are_counted_by_anthropic(client):
-    messages = gone_on([], client.messages.create(**asked(MODELS["Kimi"], [], 1)))
-    question = asked(CLAUDE, messages, 1)
+    messages = gone_on([], client.messages.create(**asked(MODELS["Kimi"], [])))
+    question = asked(CLAUDE, messages)
     del question["max_tokens"]
     assert client.messages.count_tokens(**question).input_tokens > 0
 
 
 def test_a_large_conversation_is_mended_too(client):
-    messages = gone_on([], client.messages.create(**asked(MODELS["Kimi"], [], 1)))
-    messages[-1]["content"].append({"type": "text", "text": "x" * 5_000_000 + " [fake kind=calls calls=2]"})
-    gone_on(messages, client.messages.create(**asked(CLAUDE, messages, 1)))
+    messages = gone_on([], client.messages.create(**asked(MODELS["Kimi"], [])))
+    messages[-1]["content"].append({"type": "text", "text": "x" * 5_000_000})
+    gone_on(messages, client.messages.create(**asked(CLAUDE, messages)))
 
 
 def test_nobody_is_left_in_flight(sidecar):

@@ -160,9 +160,15 @@ def test_elsewhere_thinking_stays_as_it_was_asked_for(messages, thinking):
     assert (found["thinking"], found["context_management"]) == (thinking, {"edits": []})
 
 
-def test_a_turn_that_begins_with_text_lacks_nothing_that_was_left_out():
-    messages = [{"role": "assistant", "content": "I look."}, said(OURS, call()), results("toolu_1")]
-    assert json.loads(mended(body(*messages, thinking=BUDGET)))["thinking"] == BUDGET
+BEGUN = {
+    "by text": [{"role": "assistant", "content": "I look."}, said(OURS, call()), results("toolu_1")],
+    "by a call": [said(call("a.")), results("a.")],
+}
+
+
+@pytest.mark.parametrize("messages", BEGUN.values(), ids=BEGUN)
+def test_nor_has_a_turn_its_thinking_that_another_vendors_model_began_without(messages):
+    assert json.loads(mended(body(*messages, thinking=BUDGET)))["thinking"] == {"type": "disabled"}
 
 
 def test_an_edit_that_has_nothing_to_do_with_thinking_stays():

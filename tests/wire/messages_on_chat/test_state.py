@@ -232,6 +232,19 @@ def test_odd_details_are_none(odd):
     )
 
 
+def test_a_number_that_no_float_holds_is_kept_in_details():
+    told = b'{"choices":[{"message":{"reasoning_details":[{"type":"odd","text":1e999}],"tool_calls":[%s]}}]}'
+    found = json.loads(MESSAGES_ON_CHAT.answer(told % json.dumps(TOOL).encode(), ASKED))["content"]
+    assert bytes(carried.state_of(found[0]["signature"]).details[0]["text"]) == b"1e999"
+
+
+def test_a_state_that_somebody_made_up_is_read_without_harm():
+    made_up = carried.State("reasoning", [{"type": carried.Raw(b'"odd"')}], [(7, "text", 2), (-1, "text", 0)])
+    block = {"type": "thinking", "thinking": "hm", "signature": carried.signature(made_up)}
+    said = second_turn(block, GET, model="qwen3")[0]
+    assert (said["reasoning"], said["reasoning_details"]) == ("hm", [{"type": "odd"}])
+
+
 def test_an_answer_without_calls_begins_with_its_text():
     for said in (
         message(reasoning_content="", content="Hi", reasoning_details=[SECRET]),

@@ -83,7 +83,7 @@ class _Mender:
 
     def __init__(self) -> None:
         self.has_changed = False
-        #: The turn under way began with thinking that was left out.
+        #: The turn under way does not begin with thinking (any more): another vendor's model may have begun it.
         self.lacks_thinking = False
         self._ids = CallIds()
         self._is_begin = True
@@ -103,7 +103,7 @@ class _Mender:
         if message.role == "user" and not any(b'"tool_result"' in block for block in made):
             self._is_begin, self.lacks_thinking = True, False
         elif message.role == "assistant" and not said:
-            self._is_begin = False
+            self.lacks_thinking, self._is_begin = self.lacks_thinking or self._is_begin, False
         if made == said:
             return raw
         self.has_changed = True
@@ -124,10 +124,9 @@ class _Mender:
 
     def _said(self, raw: bytes, block: _Block) -> bytes | None:
         if block.is_unsigned:
-            self.lacks_thinking = self.lacks_thinking or self._is_begin
             return None
         if self._is_begin:
-            self.lacks_thinking = self.lacks_thinking and block.type not in _SIGNED_KINDS
+            self.lacks_thinking = block.type not in _SIGNED_KINDS
             self._is_begin = False
         if block.type == "tool_use" and isinstance(block.id, str):
             return _with(raw, "id", block.id, self._ids.call(block.id))
