@@ -57,6 +57,10 @@ REFUSED = {
     "algorithm none": (lambda: bearer(SIGNER.unsigned_token()), "alg"),
     "unsigned": (lambda: bearer(SIGNER.unsigned_token("EdDSA")), "Signature"),
     "public key as secret": (lambda: bearer(SIGNER.confused_token()), "alg"),
+    "a good one beside another": (
+        lambda: [*bearer(SIGNER.token()).items(), ("authorization", "Bearer x")],
+        "drain token refused",
+    ),
     "changed": (lambda: bearer(SIGNER.token()[:-6] + "AAAAAA"), "Signature"),
 }
 

@@ -24,10 +24,12 @@ class Client:
     def __init__(self, transport, upstream):
         self.transport, self.upstream = transport, upstream
 
-    async def begin(self, method="POST", headers=(), body=None, target=b"/v1/x"):
+    async def begin(self, method="POST", headers=(), body=None, target=b"/v1/x", *, upgrade=False):
         """The answer, from its head on."""
         stream = body if isinstance(body, httpx.AsyncByteStream) else httpx.ByteStream(body or b"")
-        request = UpstreamRequest(method, self.transport.origin, [(b"Host", b"up"), *headers], stream, target)
+        request = UpstreamRequest(
+            method, self.transport.origin, [(b"Host", b"up"), *headers], stream, target, upgrade=upgrade
+        )
         async with asyncio.timeout(10):
             return await self.transport.handle_async_request(request)
 

@@ -71,6 +71,14 @@ async def test_where_the_end_is_certain_the_connection_is_kept(client, method, f
         assert len(asking.upstream.connections) == 1
 
 
+@pytest.mark.parametrize("behind", [b"", b"\r\n"], ids=["nothing behind", "a line end behind"])
+async def test_who_was_asked_to_change_the_protocol_and_did_not_is_asked_nothing_else(client, behind):
+    async with client(steps(read_request(), send(OK + behind), SERVES), SERVES) as asking:
+        await asking.ask("GET", [(b"Connection", b"upgrade"), (b"Upgrade", b"x")], upgrade=True)
+        assert (await asking.ask())[1] == b"{}"
+        assert len(asking.upstream.connections) == 2
+
+
 async def test_an_answer_that_was_there_before_its_question_is_the_connections_last(client):
     """An upstream that turns connections away by an answer says so before it reads; the next bytes are uncertain."""
 

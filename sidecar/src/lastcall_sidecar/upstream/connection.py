@@ -460,7 +460,7 @@ class Connection(asyncio.Protocol):
             return
         body.raw, body.header = raw, header
         body.status = status
-        stays = not self._early and _stays(header, parser)
+        stays = not self._early and not self._upgrade and _stays(header, parser)
         if self._bodiless or status in BODILESS:
             # The parser would wait for a body: the next answer gets another one.
             self._complete, self._parser = True, None
