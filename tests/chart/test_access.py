@@ -212,7 +212,8 @@ def test_stream_proxies_are_written_by_admins_alone() -> None:
     assert not {"view", "edit", "admin"} & set(_roles({"operator.aggregateRoles": False}))
 
 
-def test_with_cert_manager_the_webhook_touches_neither_certificate_nor_configurations() -> None:
+def test_with_cert_manager_the_webhook_touches_no_certificate_and_no_authority() -> None:
     roles = _roles({"certManager.enabled": True})
-    assert "webhook-authority" not in roles
+    removals = ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals")
+    assert _table(roles["webhook-authority"]) == {removals: ("get", "patch")}  # the secret path, and no authority
     assert ("", "secrets", "lastcall-webhook-tls") not in _table(roles["webhook-own"])

@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 import pytest
+import yaml
 
 from lastcall_operator.settings import add_flags, from_arguments
 from tests.chart.rendering import RenderError, Values, config, container, named, objects, one, text
@@ -72,7 +73,7 @@ def test_every_pod_meets_the_restricted_standard_with_a_read_only_root(values: V
 def test_every_object_says_whose_it_is_and_those_with_a_namespace_where() -> None:
     cluster_wide = {
         "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "MutatingWebhookConfiguration",
-        "ValidatingWebhookConfiguration",
+        "ValidatingWebhookConfiguration", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
     }  # fmt: skip
     for document in objects(_ALL):
         metadata = document["metadata"]
@@ -336,3 +337,18 @@ def test_secrets_can_be_read_by_the_user_that_the_cluster_gives() -> None:
     ]
     assert secrets
     assert {each["defaultMode"] for each in secrets} == {0o444}, "there is no group that both have"
+
+
+@pytest.mark.parametrize(
+    ("version", "values", "there"),
+    [
+        pytest.param("1.29.0", {}, False, id="1.29 has none"),
+        pytest.param("1.30.0", {}, True, id="1.30"),
+        pytest.param("1.34.4", {"operator.admissionPolicy.enabled": False}, False, id="switched off"),
+    ],
+)
+def test_the_accounts_are_held_to_our_own_annotations_where_kubernetes_can(
+    version: str, values: dict[str, Any], there: bool
+) -> None:
+    kinds = {document["kind"] for document in yaml.safe_load_all(text(values, version=version)) if document}
+    assert ({"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"} <= kinds) is there
