@@ -124,8 +124,8 @@ ON_THE_WAY = """\
   was asked for a stream and answers with something else, and one that redirects, are a 502.
 - An error that comes with status 200, as OpenRouter's do, has the status that it tells (`code`), or that its type has;
   without either it is a 502. What passes verbatim stays as it came.
-- A whole answer may have {whole} MiB, a request `limits.maxBodyBytes`. Requests above {here} MiB are translated, and
-  their tokens counted, in a child process, so that no other stream waits.
+- A whole answer may have {whole} MiB, a request `limits.maxBodyBytes`. What takes longer than
+  {here} ms to translate, or to count, is left to a child process, so that no other stream waits.
 
 ### Errors
 
@@ -450,7 +450,7 @@ def page() -> str:
         HEAD,
         ON_THE_WAY.format(
             whole=relay.MAX_WHOLE_BYTES // MIB,
-            here=bodies.TRANSLATE_HERE_BYTES // MIB,
+            here=f"{bodies.HERE_SECONDS * 1000:.0f}",
             errors="\n".join(_errors()),
             types="\n".join(_types()),
         ),

@@ -306,3 +306,26 @@ class AnyBodies(RuleBasedStateMachine):
 
 AnyBodies.TestCase.settings = settings(deadline=None, max_examples=150, stateful_step_count=40)
 TestAnyBodies = AnyBodies.TestCase
+
+
+def test_what_is_given_back_lets_others_go_on_before_the_end():
+    budget = Budget(100)
+    big, other = budget.open(), budget.open()
+    assert big.take(80)
+    assert big.take(70)
+    assert big.is_past_limit
+    assert not other.take(40)
+    assert big.give(0) == []
+    assert big.give(70) == [other]
+    assert (big.used, big.is_past_limit, other.used, other.is_past_limit, budget.used) == (80, False, 40, True, 120)
+    assert budget.past_limit is other
+
+
+@pytest.mark.parametrize("n", [-1, 11])
+def test_what_is_not_held_cannot_be_given(n):
+    budget = Budget(100)
+    account = budget.open()
+    account.take(10)
+    with pytest.raises(ValueError, match=f"cannot give {n} bytes"):
+        account.give(n)
+    assert (account.used, budget.used, budget.limit_bytes) == (10, 10, 100)

@@ -2,12 +2,14 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import hashlib
 import json
 import os
 import random
 import resource
 
+import msgspec
 import pytest
 import pytest_asyncio
 from tests.support.raw_client import End
@@ -26,9 +28,9 @@ from tests.support.scripted_upstream import (
 from tests.support.stage import PLAIN_QUESTION, START, STOP, error_of, on_stage, question
 from tests.support.waiting import soon
 
-from lastcall_sidecar.apart import scan_apart, translate_apart
-from lastcall_sidecar.wire.body import scan
+from lastcall_sidecar.wire.body import BodyError, RequestBody, scan
 from lastcall_sidecar.wire.translation import Options
+from lastcall_sidecar.workers import File, OutOfMemoryError, Workers
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -340,27 +342,94 @@ async def test_a_body_that_is_with_the_upstream_is_held_no_longer(tight):
     await tight.wait_for(in_flight=0)
 
 
+async def apart(job, *pieces, memory=64 * MIB):
+    """What a child says of a body, and what it makes of it."""
+    workers, given = Workers(), File()
+    try:
+        await given.take(list(pieces))
+        says, made = await workers.run({**job, "memory": memory}, given, 30)
+        data = b"".join(made.pieces())
+        made.close()
+    finally:
+        given.close()
+        workers.close()
+    return says, data
+
+
 async def test_what_the_child_tells_of_a_large_body_is_what_a_scan_tells():
     body = b'{"model":"m", "messages":[1], "stream" : true}'
-    assert await scan_apart([body[:20], body[20:]]) == scan(body)
+    says, _ = await apart({"do": "scan"}, body[:20], body[20:])
+    assert msgspec.convert(says, RequestBody) == scan(body)
     without = b' {"messages":[1]}'
-    assert await scan_apart([without]) == scan(without)
+    says, _ = await apart({"do": "scan"}, without)
+    assert msgspec.convert(says, RequestBody) == scan(without)
 
 
 async def test_where_no_file_is_in_memory_alone_a_body_is_read_apart_all_the_same(monkeypatch):
     """As on macOS."""
     monkeypatch.delattr(os, "memfd_create", raising=False)
-    assert await scan_apart([PLAIN_QUESTION[:9], PLAIN_QUESTION[9:]]) == scan(PLAIN_QUESTION)
+    says, _ = await apart({"do": "scan"}, PLAIN_QUESTION[:9], PLAIN_QUESTION[9:])
+    assert msgspec.convert(says, RequestBody) == scan(PLAIN_QUESTION)
+
+
+async def test_what_is_wrong_with_a_body_is_told_by_the_child_as_by_the_scan():
+    with pytest.raises(BodyError, match="messages: required"):
+        await apart({"do": "scan"}, b"{}")
+
+
+TO_ANTHROPIC = {"do": "translate", "pair": ("openai", "anthropic"), "options": dataclasses.asdict(Options("m"))}
+
+
+def chat_of(turns):
+    found = [{"role": ("user", "assistant")[number % 2], "content": "a"} for number in range(turns)]
+    return json.dumps({"messages": found}).encode()
 
 
 async def test_half_of_what_a_child_was_to_make_is_no_body():
-    """As where the kernel kills it for its memory while it writes."""
-    turns = [{"role": ("user", "assistant")[number % 2], "content": "a"} for number in range(1001)]
-    body = json.dumps({"messages": turns}).encode()  # which grows when it is translated
+    body = chat_of(1001)  # which grows when it is translated
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(body), hard))
     try:
         with pytest.raises(ChildProcessError):
-            await translate_apart(("openai", "anthropic"), Options("claude-sonnet-4-5"), [body])
+            await apart(TO_ANTHROPIC, body)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def test_a_child_that_needs_more_memory_than_was_charged_ends_without_a_body():
+    """The kernel sees to it, whatever an estimate said."""
+    body = chat_of(100_001)
+    _, made = await apart(TO_ANTHROPIC, body, memory=256 * MIB)
+    assert made
+    with pytest.raises(OutOfMemoryError):
+        await apart(TO_ANTHROPIC, body, memory=16 * MIB)
+
+
+async def test_a_child_that_takes_too_long_is_killed_and_the_next_one_works():
+    workers, given = Workers(), File()
+    try:
+        await given.take([chat_of(100_001)])
+        with pytest.raises(TimeoutError):
+            await workers.run({**TO_ANTHROPIC, "memory": 512 * MIB}, given, 0.5)
+        says, made = await workers.run({"do": "scan", "memory": 0}, given, 30)
+        made.close()
+        assert says["message_count"] is None
+    finally:
+        given.close()
+        workers.close()
+
+
+async def test_the_process_that_makes_children_may_end_at_any_moment():
+    """For lack of jobs it does so itself."""
+    workers, given = Workers(), File()
+    try:
+        await given.take([PLAIN_QUESTION])
+        for _ in range(3):
+            says, made = await workers.run({"do": "scan", "memory": 0}, given, 30)
+            made.close()
+            assert says["model"] == "m"
+            workers._process.kill()
+            workers._process.wait()
+    finally:
+        given.close()
+        workers.close()

@@ -1,110 +1,103 @@
-"""Work on a large body in a child process, through files that both see.
+"""Work on a body in a child process: who may have one done, how much memory it may take, and how long.
 
-Called by `bodies.py`. What parses JSON holds the interpreter, and no other client's stream may wait for that long.
+Called by `bodies.py`. Two lanes, each for one job at a time: the small never waits behind the large. Within a lane the
+callers have their turns, as everywhere (`core/admission.py`). What a job takes is charged to its request's account, so
+that `limits.maxBufferedBytes` holds for it, too, and its child can have no more: the kernel sees to that.
 """
 
-import asyncio
-import json
-import os
-import sys
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 
-import msgspec
+import structlog
 
-from .wire.body import BodyError, RequestBody
-from .wire.translation import Asked, Options
+from .core.admission import Admission
+from .core.budget import Account
+from .core.timers import Clock
+from .errors import Refusal
+from .exchange import Exchange
+from .memory import RETRY_AFTER_SECONDS, Held, Memory
+from .waiting import Turnstile
+from .wire.protocol import ErrorKind
+from .wire.work import Weight
+from .workers import File, KilledError, OutOfMemoryError, Workers
 
-#: Seconds that the child may take for the largest body on a busy machine.
+#: What takes longer, on an idle core, is a large job.
+SMALL_SECONDS = 0.25
+#: Seconds that a child may take, on a busy machine.
 CHILD_SECONDS = 30.0
-#: Bytes that are copied at a time, before others have their turn.
-PIECE_BYTES = 1024 * 1024
+#: Requests that may wait for each lane; each holds its body meanwhile, and waits `limits.queueTimeoutSeconds` at most.
+MAX_QUEUED = 100
+#: What one request may hold, body and work together: this part of `limits.maxBufferedBytes`. All may hold the whole of
+#: that, and the one that goes past it (`core/budget.py`) this part more: 384 MiB by default, of a pod's 512.
+SHARE = 2
+
+_BUSY = "Server busy — too many large bodies are being translated"
+
+log = structlog.get_logger(__name__)
 
 
-async def scan_apart(chunks: Sequence[bytes]) -> RequestBody:
-    """What a large body's top level says.
+class Apart:
+    """Has jobs done, within the memory of all. One for the process."""
 
-    Errors: BodyError, as `scan`; those of `_run`.
-    """
-    told, _ = await _run({"do": "scan"}, chunks)
-    return msgspec.convert(told, RequestBody)
+    def __init__(self, memory: Memory, workers: Workers | None = None) -> None:
+        self._memory = memory
+        self._workers = workers or Workers()
+        self._small = Turnstile(Admission(1, MAX_QUEUED), _BUSY)
+        self._large = Turnstile(Admission(1, MAX_QUEUED), _BUSY)
 
+    async def do(self, exchange: Exchange, job: Mapping[str, Any], held: Held, weight: Weight) -> tuple[Any, File]:
+        """Have a job done with a body; returns what the child says, and the file that it made.
 
-async def translate_apart(
-    pair: tuple[str, str], options: Options, chunks: Sequence[bytes]
-) -> tuple[Asked, list[bytes]]:
-    """A large body in the other protocol; `pair` is the client's and the upstream's, as in `wire/translate.py`.
+        What it made is charged to the account in the place of what the work took, and the body stays charged.
+        Errors: Refusal (413, and 503 or 529 when it would take too long); BodyError as the job has it.
+        """
+        account, need = held.account, weight.memory_bytes
+        most = self._memory.limit_bytes // SHARE
+        if need and account.used + need > most:
+            raise _too_much(account.used + need, most)
+        async with self._turn(exchange, account, weight):
+            await self._memory.charge(exchange, account, need)
+            kept = 0
+            try:
+                body = await held.in_a_file()
+                says, made = await self._workers.run({**job, "memory": need}, body, CHILD_SECONDS)
+                kept = made.size
+            except TimeoutError:
+                log.warning("a child took too long", job=job["do"], bytes=held.size, seconds=CHILD_SECONDS)
+                raise _busy(exchange, f"Server busy — the body was not read within {CHILD_SECONDS:.0f} s") from None
+            except KilledError:
+                log.warning("a child was killed", job=job["do"], bytes=held.size)
+                raise _busy(exchange, "Server busy — there was no memory for the work on the body") from None
+            except OutOfMemoryError:
+                raise _too_much(account.used, most) from None
+            finally:
+                self._memory.give(account, max(0, need - kept))
+            return says, made
 
-    Errors: BodyError, as `Translation.request`; those of `_run`.
-    """
-    told, made = await _run({"do": "translate", "pair": pair, "options": asdict(options)}, chunks)
-    return msgspec.convert(told, Asked), made
+    @asynccontextmanager
+    async def _turn(self, exchange: Exchange, account: Account, weight: Weight) -> AsyncIterator[None]:
+        if account.is_past_limit:  # nobody else gets memory before it is done, so that it would wait for itself
+            yield
+            return
+        lane = self._small if weight.seconds <= SMALL_SECONDS else self._large
+        async with lane.slot(exchange, exchange.caller):
+            exchange.start(Clock.MAX_DURATION)
+            yield
 
-
-async def count_apart(model: str, chunks: Sequence[bytes]) -> tuple[int, bytes]:
-    """About how many tokens a large request has, and the question that a tokenizer is asked about it.
-
-    Errors: BodyError; those of `_run`.
-    """
-    told, made = await _run({"do": "count", "model": model}, chunks)
-    return told["about"], b"".join(made)
-
-
-async def _run(job: Mapping[str, Any], chunks: Sequence[bytes]) -> tuple[dict[str, Any], list[bytes]]:
-    """Have `child.py` do a job with a body; returns what it says, and the bytes that it made.
-
-    Errors: BodyError, TimeoutError; ChildProcessError where it was killed, or failed: it may have made half of a body.
-    """
-    given, made = _file(), _file()
-    try:
-        for chunk in chunks:
-            os.write(given, chunk)
-            await asyncio.sleep(0)  # 64 MiB take 20 ms to copy: others go first
-        os.lseek(given, 0, os.SEEK_SET)
-        child = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-I",
-            "-m",
-            "lastcall_sidecar.child",
-            json.dumps(job),
-            stdin=given,
-            stdout=made,
-            start_new_session=True,  # a Ctrl-C is for us, not for it
-        )
-        try:
-            async with asyncio.timeout(CHILD_SECONDS):
-                status = await child.wait()
-        except BaseException:
-            with suppress(ProcessLookupError):
-                child.kill()
-            raise
-        if status:
-            raise ChildProcessError(f"the child that was to {job['do']} a large body ended with status {status}")
-        os.lseek(made, 0, os.SEEK_SET)
-        return await _read(made)
-    finally:
-        os.close(given)
-        os.close(made)
+    def close(self) -> None:
+        """End the process that the children come from."""
+        self._workers.close()
 
 
-def _file() -> int:
-    """A file without a name, in memory where the system has that (Linux; a pod's root may be read-only)."""
-    if hasattr(os, "memfd_create"):
-        return os.memfd_create("lastcall-body")
-    with tempfile.TemporaryFile() as file:
-        return os.dup(file.fileno())
+def _busy(exchange: Exchange, message: str) -> Refusal:
+    status = exchange.route.protocol.status(ErrorKind.OVERLOADED)
+    return Refusal(status, ErrorKind.OVERLOADED, message, RETRY_AFTER_SECONDS)
 
 
-async def _read(made: int) -> tuple[dict[str, Any], list[bytes]]:
-    head, _, begin = os.read(made, PIECE_BYTES).partition(b"\n")
-    told: dict[str, Any] = json.loads(head)
-    if "error" in told:
-        raise BodyError(told["error"])
-    pieces = [begin] if begin else []
-    while piece := os.read(made, PIECE_BYTES):
-        pieces.append(piece)
-        await asyncio.sleep(0)
-    return told, pieces
+def _too_much(need: int, most: int) -> Refusal:
+    message = (
+        f"to translate the body takes about {need} bytes of memory, "
+        f"and one request may take {most} (half of limits.maxBufferedBytes)"
+    )
+    return Refusal(413, ErrorKind.TOO_LARGE, message)

@@ -1,44 +1,51 @@
 """A request's body: read whole where it must be understood, passed through where it need not be.
 
 What is read whole is charged to `limits.maxBufferedBytes` over all requests; past it we stop reading, and TCP pushes
-back. A large body is scanned in a child process: the scanner is C and holds the interpreter for 77 ms at 64 MiB, and
-no other client's stream may wait that long.
+back. What takes longer than 5 ms to read or to translate is left to a child process (`apart.py`): it holds the
+interpreter, and no other client's stream may wait that long. That is decided by counts (`wire/work.py`), not by size.
 """
 
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
+import msgspec
 
-from .apart import count_apart, scan_apart, translate_apart
-from .core.budget import Account, Budget
+from .apart import Apart
+from .core.budget import Budget
 from .core.timers import Clock
 from .destinations import Way
-from .errors import Refusal
+from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange
+from .memory import Held, Memory
 from .wire.body import BodyError, RequestBody, scan
 from .wire.messages_on_chat import tokens
 from .wire.protocol import ErrorKind
-from .wire.splice import splice
-from .wire.translate import Rewriting
-from .wire.translation import Asked, Options
+from .wire.splice import Piece, splice
+from .wire.translate import TRANSLATIONS, Rewriting
+from .wire.translation import Asked, Options, Translation, TranslationError
+from .wire.work import Weight, answer_seconds, request_seconds, scanning, weigh
+from .workers import PIECE_BYTES
 
-#: Up to here a body is scanned where it is: it takes about a millisecond for each MiB.
-SCAN_HERE_BYTES = 4 * 1024 * 1024
-#: Up to here a body is translated where it is: it takes about seven milliseconds for a MiB, because all is built anew.
-TRANSLATE_HERE_BYTES = 1024 * 1024
+#: What takes longer, on an idle core, is done by a child.
+HERE_SECONDS = 0.005
+#: Up to here a body is scanned where it is: it takes 5 ms at worst.
+SCAN_HERE_BYTES = 512 * 1024
+#: Up to here it is looked at whether a body can be translated where it is: the text alone of a larger one takes longer.
+TRANSLATE_HERE_BYTES = 640 * 1024
+#: The same for an upstream's whole answer, which hardly ever is as large.
+ANSWER_HERE_BYTES = 128 * 1024
+#: What is read or translated of more than this takes a pass of the loop for itself.
+ALONE_BYTES = 16 * 1024
+#: So much is weighed at a time, before others have their turn: half a millisecond.
+WEIGHED_BYTES = 64 * 1024
 #: Up to here a body goes to the upstream with the head, in one write.
 ONE_WRITE_BYTES = 65536
-#: What a client is told to wait, in seconds, when too many bodies are held.
-RETRY_AFTER_SECONDS = 5
-
-
-def _nothing() -> None:
-    """What there is to do for a body that is not held."""
 
 
 @dataclass(slots=True)
@@ -50,151 +57,204 @@ class Body:
     length: int | None
     #: What the top level says, where it was read.
     content: RequestBody | None = None
-    #: To be called when all of it is with the upstream: a stream lasts for minutes, and must not hold its prompt.
-    let_go: Callable[[], None] = _nothing
-    #: The bytes that we hold; empty when the client's go on as they come.
-    chunks: list[bytes] = field(default_factory=list)
+    #: The bytes that we hold; None when the client's go on as they come.
+    held: Held | None = None
 
-    def replace(self, exchange: Exchange, chunks: Sequence[bytes]) -> None:
-        """Hold other bytes, of about as many, in their place."""
-        self.chunks[:] = chunks
-        self.length = sum(map(len, chunks))
-        self.stream = _held(exchange, self.chunks, self.length, self.let_go)
+    def let_go(self) -> None:
+        """Hold nothing, because all of it is with the upstream: a stream lasts for minutes. Idempotent."""
+        if self.held is not None:
+            self.held.let_go()
 
 
 class Bodies:
-    """Reads bodies within the budget of all of them."""
+    """Reads bodies within the budget of all of them, and has the work on them done: here, or by a child."""
 
     def __init__(self, budget: Budget) -> None:
-        self._budget = budget
-        self._waiting: dict[Account, asyncio.Future[None]] = {}
-        # One child at a time: each holds a copy of its body.
-        self._child = asyncio.Semaphore(1)
+        self._memory = Memory(budget)
+        self._apart = Apart(self._memory)
+        self._here = asyncio.Lock()
 
     @property
     def used_bytes(self) -> int:
-        """Bytes of bodies that are held now."""
-        return self._budget.used
+        """Bytes of bodies that are held now, and of the work on them."""
+        return self._memory.used_bytes
 
     def resize(self, limit_bytes: int) -> None:
         """Take a new limit."""
-        self._grant(self._budget.resize(limit_bytes))
+        self._memory.resize(limit_bytes)
+
+    async def _in_turn(self, size: int) -> None:
+        """Wait for a pass of the loop in which no other body is worked on: four times 5 ms are 20."""
+        if size > ALONE_BYTES:
+            async with self._here:
+                await asyncio.sleep(0)
+
+    def close(self) -> None:
+        """End what runs beside this process."""
+        self._apart.close()
 
     @asynccontextmanager
     async def understood(self, exchange: Exchange) -> AsyncIterator[Body]:
         """Read and scan a whole body, and hold it until it is with the upstream, or the context ends.
 
-        Errors: Refusal (400, 413).
+        Errors: Refusal (400, 413; 503 or 529 where it would have to wait too long).
         """
-        account = self._budget.open()
-        chunks: list[bytes] = []
-
-        def let_go() -> None:
-            chunks.clear()
-            self._grant(account.close())
-
+        held = Held(self._memory)
         try:
-            await self._read(exchange, account, chunks)
-            content = await self._scan(exchange, chunks)
+            await self._read(exchange, held)
+            content = await self._scan(exchange, held)
             exchange.understood(content)
-            length = exchange.body_bytes
-            yield Body(_held(exchange, chunks, length, let_go), length, content, let_go, chunks)
+            yield Body(_stream(exchange, held), exchange.body_bytes, content, held)
         finally:
-            let_go()
+            held.let_go()
 
-    async def _read(self, exchange: Exchange, account: Account, chunks: list[bytes]) -> None:
+    async def _read(self, exchange: Exchange, held: Held) -> None:
         limit = exchange.settings.limits.max_body_bytes
+        #: Small pieces are put together: each object has 50 bytes of its own, and clients may send byte by byte.
+        small = bytearray()
         more = True
         while more:
             chunk, more = await exchange.next_chunk()
             if exchange.body_bytes > limit:
                 raise too_large(limit)
             if chunk:
-                await self._charge(exchange, account, len(chunk))
-                chunks.append(chunk)
+                await self._memory.charge(exchange, held.account, len(chunk))
+            if small or (more and len(chunk) < PIECE_BYTES):
+                small += chunk
+            elif chunk:
+                held.pieces.append(chunk)
+            if small and (not more or len(small) >= PIECE_BYTES):
+                held.pieces.append(bytes(small))
+                small.clear()
 
-    async def _charge(self, exchange: Exchange, account: Account, size: int) -> None:
-        if account.take(size):
-            return
-        turn = asyncio.get_running_loop().create_future()
-        self._waiting[account] = turn
-        exchange.timers.stop(Clock.CLIENT_BODY)
-        try:
-            async with asyncio.timeout(exchange.settings.limits.queue_timeout_seconds):
-                await turn
-        except TimeoutError:
-            raise Refusal(
-                exchange.route.protocol.status(ErrorKind.OVERLOADED),
-                ErrorKind.OVERLOADED,
-                "Server busy — too many request bodies are held (limits.maxBufferedBytes)",
-                RETRY_AFTER_SECONDS,
-            ) from None
-        finally:
-            del self._waiting[account]
-
-    def _grant(self, accounts: list[Account]) -> None:
-        for account in accounts:
-            turn = self._waiting.get(account)
-            if turn is not None and not turn.done():
-                turn.set_result(None)
-
-    async def _scan(self, exchange: Exchange, chunks: list[bytes]) -> RequestBody:
+    async def _scan(self, exchange: Exchange, held: Held) -> RequestBody:
         try:
             if exchange.body_bytes <= SCAN_HERE_BYTES:
-                return scan(b"".join(chunks))
-            async with self._child:
-                return await scan_apart(chunks)
+                await self._in_turn(exchange.body_bytes)
+                return scan(b"".join(held.pieces))
+            told, made = await self._apart.do(exchange, {"do": "scan"}, held, scanning(held.size))
         except BodyError as error:
             raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
+        made.close()
+        return msgspec.convert(told, RequestBody)
 
     async def fit(self, exchange: Exchange, way: Way, body: Body) -> Asked | None:
         """Make a body what its upstream understands; returns what the translation of its answer must know.
 
-        Errors: Refusal (400) for what the other protocol cannot say.
+        Errors: Refusal: 400 for what the other protocol cannot say, 413, 503 or 529 for what takes too much.
         """
-        content = body.content
-        if content is None:
+        held, content = body.held, body.content
+        if held is None or content is None:
             return None
+        asked: Asked | None = None
         if way.rewriting is not None:
-            asked = await self._rewrite(exchange, way, way.rewriting, body)
-            return asked if way.translation is not None else None
-        edits = content.edits(model=way.model, stream=True if way.demoted else None)
-        if edits:
-            body.replace(exchange, splice(body.chunks, edits))
-        return None
+            asked = await self._translate(exchange, way, way.rewriting, held, content)
+        else:
+            edits = content.edits(model=way.model, stream=True if way.demoted else None)
+            if not edits:
+                return None
+            held.pieces[:] = splice(held.pieces, edits)
+        body.length, body.stream = held.size, _stream(exchange, held)
+        return asked if way.translation is not None else None
 
-    async def count(self, exchange: Exchange, body: Body, model: str) -> tuple[int, bytes]:
-        """About how many tokens a request has, and the question that a tokenizer is asked about it.
+    async def count(self, exchange: Exchange, body: Body, model: str) -> int:
+        """About how many tokens a request has; the body becomes the question that a tokenizer is asked about it.
 
-        Errors: Refusal (400).
+        Errors: Refusal, as `fit`.
         """
+        held, content = body.held, body.content
+        if held is None or content is None:
+            raise AssertionError("only a body that was read is counted")  # pragma: no cover - the route says so
         try:
-            if exchange.body_bytes <= TRANSLATE_HERE_BYTES:
-                whole = b"".join(body.chunks)
-                return tokens.estimate(whole, model), tokens.tokenize_request(whole, model)
-            async with self._child:
-                return await count_apart(model, body.chunks)
+            await self._in_turn(held.size)
+            whole = self._small(held, content)
+            if whole is not None:
+                about, question = tokens.count(whole, model)
+                held.pieces[:] = [question]
+            else:
+                told = await self._rewrite(exchange, {"do": "count", "model": model}, held)
+                about = told["about"]
         except BodyError as error:
             raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
+        body.length, body.stream = held.size, _stream(exchange, held)
+        return about
 
-    async def _rewrite(self, exchange: Exchange, way: Way, rewriting: Rewriting, body: Body) -> Asked:
+    @asynccontextmanager
+    async def answered(
+        self, exchange: Exchange, translation: Translation, pieces: list[bytes], asked: Asked
+    ) -> AsyncIterator[tuple[list[Piece], int]]:
+        """An upstream's whole answer in the client's protocol, and its length.
+
+        Errors: UpstreamFailure; Refusal where there is not enough memory, or time.
+        """
+        size = sum(map(len, pieces))
+        await self._in_turn(size)
+        whole = b"".join(pieces) if size <= ANSWER_HERE_BYTES else None
+        if whole is not None and answer_seconds(whole) <= HERE_SECONDS:
+            try:
+                made = translation.answer(whole, asked)
+            except TranslationError as error:
+                raise _not_understood(error) from error
+            yield [made], len(made)
+            return
+        held = Held(self._memory)
+        try:
+            held.pieces[:] = pieces
+            await self._memory.charge(exchange, held.account, size)
+            pair = next(pair for pair, one in TRANSLATIONS.items() if one is translation)
+            try:
+                await self._rewrite(exchange, {"do": "answer", "pair": pair, "asked": dataclasses.asdict(asked)}, held)
+            except BodyError as error:
+                raise _not_understood(error) from error
+            yield held.pieces, held.size
+        finally:
+            held.let_go()
+
+    async def _translate(
+        self, exchange: Exchange, way: Way, rewriting: Rewriting, held: Held, content: RequestBody
+    ) -> Asked:
         options = Options(
             model=way.model or "",
             default_max_tokens=exchange.settings.upstream.default_max_tokens,
             force_stream=way.demoted,
         )
         try:
-            if exchange.body_bytes <= TRANSLATE_HERE_BYTES:
-                made = rewriting.request(b"".join(body.chunks), options)
-                asked, chunks = made.asked, [made.body]
+            await self._in_turn(held.size)
+            whole = self._small(held, content)
+            if whole is not None:
+                made = rewriting.request(whole, options)
+                asked = made.asked
+                held.pieces[:] = [made.body]
             else:
                 pair = exchange.route.protocol.name, way.destination.protocol
-                async with self._child:
-                    asked, chunks = await translate_apart(pair, options, body.chunks)
+                job = {"do": "translate", "pair": pair, "options": dataclasses.asdict(options)}
+                asked = msgspec.convert(await self._rewrite(exchange, job, held), Asked)
         except BodyError as error:
             raise Refusal(400, ErrorKind.INVALID_REQUEST, str(error)) from error
-        body.replace(exchange, chunks)
         return dataclasses.replace(asked, created=int(time.time()))
+
+    def _small(self, held: Held, content: RequestBody) -> bytes | None:
+        """The whole body, if the work on it may be done here."""
+        if held.size > TRANSLATE_HERE_BYTES:
+            return None
+        whole = b"".join(held.pieces)
+        seconds = request_seconds(whole, content.message_count, HERE_SECONDS)
+        return whole if seconds <= HERE_SECONDS else None
+
+    async def _rewrite(self, exchange: Exchange, job: dict[str, Any], held: Held) -> Any:
+        """Have a child make another body of this one; returns what it says."""
+        weight = Weight()
+        for piece in held.pieces:
+            for begin in range(0, len(piece), WEIGHED_BYTES):
+                weight += weigh(bytes(piece[begin : begin + WEIGHED_BYTES]))
+                await asyncio.sleep(0)
+        told, made = await self._apart.do(exchange, job, held, weight)
+        held.become(made)
+        return told
+
+
+def _not_understood(error: ValueError) -> UpstreamFailure:
+    return UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: {error}")
 
 
 def passed_through(exchange: Exchange) -> Body:
@@ -208,28 +268,25 @@ def too_large(limit_bytes: int) -> Refusal:
     return Refusal(413, ErrorKind.TOO_LARGE, f"the body is larger than {limit_bytes} bytes (limits.maxBodyBytes)")
 
 
-def _held(
-    exchange: Exchange, chunks: list[bytes], length: int, let_go: Callable[[], None]
-) -> httpx.AsyncByteStream | httpx.ByteStream:
-    if length <= ONE_WRITE_BYTES:
-        return httpx.ByteStream(b"".join(chunks))
-    return _Holding(exchange, chunks, let_go)
+def _stream(exchange: Exchange, held: Held) -> httpx.AsyncByteStream | httpx.ByteStream:
+    if held.size <= ONE_WRITE_BYTES:
+        return httpx.ByteStream(b"".join(held.pieces))
+    return _Holding(exchange, held)
 
 
 class _Holding(httpx.AsyncByteStream):
     """A body that we hold, in pieces, with the clocks of an upload."""
 
-    def __init__(self, exchange: Exchange, chunks: list[bytes], let_go: Callable[[], None]) -> None:
+    def __init__(self, exchange: Exchange, held: Held) -> None:
         self._exchange = exchange
-        self._chunks = chunks
-        self._let_go = let_go
+        self._held = held
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        for chunk in self._chunks:
+        for piece in self._held.pieces:
             self._exchange.start(Clock.UPLOAD)
-            yield chunk
+            yield bytes(piece)
         self._exchange.uploaded()
-        self._let_go()
+        self._held.let_go()
 
 
 class _Passing(httpx.AsyncByteStream):

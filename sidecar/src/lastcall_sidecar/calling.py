@@ -82,14 +82,13 @@ class Answer:
 
 
 async def ask(
-    exchange: Exchange, transport: PooledTransport, destination: Destination, head: Outgoing, data: bytes = b""
+    exchange: Exchange, transport: PooledTransport, destination: Destination, head: Outgoing, body: Body | None = None
 ) -> Answer:
     """Ask a question of our own on behalf of a request, and read the answer to its end.
 
     Errors: UpstreamFailure.
     """
-    body = Body(httpx.ByteStream(data) if data else None, len(data))
-    async with calling(exchange, transport, head, body) as answer:
+    async with calling(exchange, transport, head, body or Body(None, 0)) as answer:
         headers = response_headers(answer.raw_headers, keep_cookies=False)
         return Answer(destination, answer.status_code, headers, await read_whole(exchange, answer))
 

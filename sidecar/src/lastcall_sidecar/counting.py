@@ -6,6 +6,7 @@ Called by `pipeline.py`. The header `x-lastcall-token-count` says which of the t
 from dataclasses import replace
 
 from .auth import Caller
+from .bodies import Body
 from .calling import ask
 from .destinations import Way
 from .exchange import Exchange
@@ -20,7 +21,7 @@ NO_TOKENIZER = frozenset({400, 404, 405, 422, 501})
 
 
 async def count_tokens(
-    exchange: Exchange, way: Way, transport: PooledTransport, caller: Caller, about: int, question: bytes
+    exchange: Exchange, way: Way, transport: PooledTransport, caller: Caller, about: int, question: Body
 ) -> None:
     """Answer with the tokens of a request: those that a tokenizer counts of `question`, or `about` so many.
 
@@ -28,6 +29,7 @@ async def count_tokens(
     """
     head = own_request(exchange, b"", caller, way.destination, method="POST")
     head = replace(head, target=way.destination.root + tokens.TOKENIZE_PATH.encode("ascii"))
+    head.headers.append((b"content-length", b"%d" % (question.length or 0)))
     answer = await ask(exchange, transport, way.destination, head, question)
     if answer.status not in {200, *NO_TOKENIZER}:
         await pass_error(exchange, answer)

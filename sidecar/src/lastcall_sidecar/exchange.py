@@ -75,6 +75,9 @@ def clock_limits(settings: Settings) -> Mapping[Clock, float]:
 class Exchange:
     """A request and its answer. Owned by the task that serves it; `stop` may be called from anywhere in the loop."""
 
+    #: Whose request it is, as far as fairness goes: the name of the key, or empty.
+    caller = ""
+
     def __init__(
         self,
         scope: Mapping[str, Any],

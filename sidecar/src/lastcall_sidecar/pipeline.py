@@ -129,6 +129,7 @@ class Pipeline:
     async def _answer(self, exchange: Exchange, target: bytes) -> None:
         """The way itself."""
         caller = admit(exchange, self._live.secrets)
+        exchange.caller = caller.name
         exchange.start(Clock.MAX_DURATION)
         # Upstreams, their keys and transports of this moment: a reload may come while we read or wait.
         every = self._live.destinations
@@ -143,14 +144,25 @@ class Pipeline:
                 exchange.upstream_name = way.destination.name
                 transport = transports.to(way.destination)
                 if exchange.route.name == "count_tokens" and way.translation is not None:
-                    about, question = await self._bodies.count(exchange, body, way.model or "")
-                    body.let_go()
-                    await count_tokens(exchange, way, transport, caller, about, question)
+                    about = await self._bodies.count(exchange, body, way.model or "")
+                    await count_tokens(exchange, way, transport, caller, about, body)
                     return
                 asked = await self._bodies.fit(exchange, way, body)
                 head = outgoing(exchange, target, caller, way, length=body.length)
                 async with calling(exchange, transport, head, body) as answer:
-                    await _pass_on(exchange, answer, way, asked)
+                    await self._pass_on(exchange, answer, way, asked)
+
+    async def _pass_on(self, exchange: Exchange, answer: UpstreamResponse, way: Way, asked: Asked | None) -> None:
+        """The answer, verbatim or as its way says; or what the app speaks from here on."""
+        if answer.status_code == SWITCHING_PROTOCOLS:
+            await tunnel(exchange, answer)
+        elif way.demoted:
+            await relay_as_one(exchange, answer, way.translation, asked, self._bodies)
+            await read_end(exchange, answer)
+        elif way.translation is not None and asked is not None:
+            await relay_translated(exchange, answer, way.translation, asked, self._bodies)
+        else:
+            await relay(exchange, answer)
 
     def _body(self, exchange: Exchange) -> AbstractAsyncContextManager[Body]:
         if exchange.route.understood:
@@ -177,16 +189,3 @@ async def _ended(exchange: Exchange) -> Outcome:
     """The client has all that its protocol gives; only the connection's own end was still to come."""
     await end(exchange)
     return _verdict(exchange)
-
-
-async def _pass_on(exchange: Exchange, answer: UpstreamResponse, way: Way, asked: Asked | None) -> None:
-    """The answer, verbatim or as its way says; or what the app speaks from here on."""
-    if answer.status_code == SWITCHING_PROTOCOLS:
-        await tunnel(exchange, answer)
-    elif way.demoted:
-        await relay_as_one(exchange, answer, way.translation, asked)
-        await read_end(exchange, answer)
-    elif way.translation is not None and asked is not None:
-        await relay_translated(exchange, answer, way.translation, asked)
-    else:
-        await relay(exchange, answer)

@@ -145,6 +145,7 @@ class Sidecar:
         self.control.close()
         await self.traffic.end()
         await self.admin.end()
+        self.bodies.close()
         await self.live.close()
         try:
             async with asyncio.timeout(FLUSH_SECONDS):

@@ -138,6 +138,14 @@ async def _relay_opaque(exchange: Exchange, answer: UpstreamResponse) -> None:
 
 
 async def read_whole(exchange: Exchange, answer: UpstreamResponse) -> bytes:
+    """The whole body of an answer that we must understand, in one piece.
+
+    Errors: as `read_pieces`.
+    """
+    return b"".join(await read_pieces(exchange, answer))
+
+
+async def read_pieces(exchange: Exchange, answer: UpstreamResponse) -> list[bytes]:
     """The whole body of an answer that we must understand.
 
     Errors: UpstreamFailure, also for one that is encoded, or larger than `MAX_WHOLE_BYTES`.
@@ -154,7 +162,7 @@ async def read_whole(exchange: Exchange, answer: UpstreamResponse) -> bytes:
             raise UpstreamFailure(
                 "protocol", 502, ErrorKind.API, f"the upstream's answer is larger than {MAX_WHOLE_BYTES} bytes"
             )
-    return b"".join(chunks)
+    return chunks
 
 
 async def read_end(exchange: Exchange, answer: UpstreamResponse) -> None:

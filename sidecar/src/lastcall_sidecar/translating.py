@@ -6,11 +6,12 @@ Called by `pipeline.py` where a request's way says so; the shapes are `wire/`'s.
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
+from .bodies import Bodies
 from .calling import Answer
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
-from .relay import cut_short, is_encoded, is_stream, read_some, read_whole, relay, relay_stream
+from .relay import cut_short, is_encoded, is_stream, read_pieces, read_some, read_whole, relay, relay_stream
 from .upstream import UpstreamResponse
 from .wire.accumulate import MessageAccumulator
 from .wire.anthropic import ANTHROPIC
@@ -24,7 +25,11 @@ from .wire.translation import Asked, StreamTranslator, Translation, TranslationE
 _ABOUT_THE_BODY = frozenset({b"content-type", b"content-length", b"content-encoding"})
 #: A beta with which a tool's input keeps what there is of a string that was cut short.
 _CUT_STRINGS = b"fine-grained-tool-streaming"
+_JSON: Headers = [(b"content-type", b"application/json")]
 _STREAM: Headers = [(b"content-type", b"text/event-stream; charset=utf-8")]
+
+#: An upstream's error of more bytes is not read: the client is told of its status.
+MAX_ERROR_BYTES = 64 * 1024
 
 _Given = ParamSpec("_Given")
 _Made = TypeVar("_Made")
@@ -63,7 +68,7 @@ class Translating:
 
 
 async def relay_translated(
-    exchange: Exchange, answer: UpstreamResponse, translation: Translation, asked: Asked
+    exchange: Exchange, answer: UpstreamResponse, translation: Translation, asked: Asked, bodies: Bodies
 ) -> None:
     """Pass an answer on in the client's protocol.
 
@@ -73,7 +78,7 @@ async def relay_translated(
     headers = _headers(answer)
     if status >= 400:
         body = await read_whole(exchange, answer)
-        await exchange.send_json(status, translation.error(status, body, exchange.request_id), headers)
+        await exchange.send_json(status, _error(exchange, translation, status, body), headers)
     elif status >= 300:
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {status}, which leads nowhere")
     elif asked.stream and is_stream(answer) and not is_encoded(answer):
@@ -81,15 +86,17 @@ async def relay_translated(
     elif asked.stream and b"json" not in answer.header.get(b"content-type", b"").lower():
         raise _no_stream()
     else:
-        body = await read_whole(exchange, answer)
-        failed = translation.failed(body)
+        pieces = await read_pieces(exchange, answer)
+        # No error is longer, and a long answer is not read here.
+        begin = b"".join(pieces) if sum(map(len, pieces)) <= MAX_ERROR_BYTES else b""
+        failed = translation.failed(begin)
         if failed is not None:
             # Clients try a 502 again, and some of what fails with status 200 never goes well.
-            await exchange.send_json(failed, translation.error(failed, body, exchange.request_id), headers)
+            await exchange.send_json(failed, translation.error(failed, begin, exchange.request_id), headers)
         elif asked.stream:
             raise _no_stream()
         else:
-            await exchange.send_json(status, understood(translation.answer, body, asked), headers)
+            await _send_translated(exchange, pieces, translation, asked, headers, bodies)
 
 
 def _no_stream() -> UpstreamFailure:
@@ -99,7 +106,11 @@ def _no_stream() -> UpstreamFailure:
 
 
 async def relay_as_one(
-    exchange: Exchange, answer: UpstreamResponse, translation: Translation | None, asked: Asked | None
+    exchange: Exchange,
+    answer: UpstreamResponse,
+    translation: Translation | None,
+    asked: Asked | None,
+    bodies: Bodies,
 ) -> None:
     """Put a stream of Anthropic's together, and pass it on as the one answer that the client asked for.
 
@@ -107,17 +118,32 @@ async def relay_as_one(
     """
     whole = is_stream(answer) and answer.status_code == 200
     if not whole and translation is not None and asked is not None:
-        await relay_translated(exchange, answer, translation, asked)
+        await relay_translated(exchange, answer, translation, asked, bodies)
     elif not whole:
         await relay(exchange, answer)
     else:
         status, body = await _accumulated(exchange, answer)
         if translation is not None and asked is not None:
             if status == 200:
-                body = understood(translation.answer, body, asked)
-            else:
-                body = translation.error(status, body, exchange.request_id)
+                await _send_translated(exchange, [body], translation, asked, _headers(answer), bodies)
+                return
+            body = _error(exchange, translation, status, body)
         await exchange.send_json(status, body, _headers(answer))
+
+
+async def _send_translated(
+    exchange: Exchange, pieces: list[bytes], translation: Translation, asked: Asked, headers: Headers, bodies: Bodies
+) -> None:
+    async with bodies.answered(exchange, translation, pieces, asked) as (made, size):
+        await exchange.send_head(200, [*_JSON, (b"content-length", b"%d" % size), *headers])
+        for piece in made:
+            await exchange.send_body(bytes(piece))
+        await exchange.send_body(b"", more=False)
+
+
+def _error(exchange: Exchange, translation: Translation, status: int, body: bytes) -> bytes:
+    """The client's error. What is longer than any API's is a page of somebody's, and takes long to read as JSON."""
+    return translation.error(status, body if len(body) <= MAX_ERROR_BYTES else b"", exchange.request_id)
 
 
 async def pass_error(exchange: Exchange, answer: Answer) -> None:
@@ -126,9 +152,7 @@ async def pass_error(exchange: Exchange, answer: Answer) -> None:
     translation = TRANSLATIONS.get(pair)
     headers = [pair for pair in answer.headers if pair[0].lower() not in _ABOUT_THE_BODY]
     if translation is not None:
-        await exchange.send_json(
-            answer.status, translation.error(answer.status, answer.body, exchange.request_id), headers
-        )
+        await exchange.send_json(answer.status, _error(exchange, translation, answer.status, answer.body), headers)
         return
     # As it came, and called what it was called: it may be the page of a balancer before the upstream.
     headers += [pair for pair in answer.headers if pair[0].lower() == b"content-type"]

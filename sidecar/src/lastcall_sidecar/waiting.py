@@ -15,10 +15,11 @@ RETRY_AFTER_SECONDS = 5
 
 
 class Turnstile:
-    """Lets requests through, `limits.maxConcurrent` at a time."""
+    """Lets requests through, `limits.maxConcurrent` at a time; `busy` is what one is told that cannot wait longer."""
 
-    def __init__(self, admission: Admission) -> None:
+    def __init__(self, admission: Admission, busy: str = "Server busy — all request slots are occupied") -> None:
         self._admission = admission
+        self._busy = busy
         self._waiting: dict[Place, asyncio.Future[None]] = {}
 
     @property
@@ -49,7 +50,7 @@ class Turnstile:
         busy = Refusal(
             exchange.route.protocol.status(ErrorKind.OVERLOADED),
             ErrorKind.OVERLOADED,
-            "Server busy — all request slots are occupied",
+            self._busy,
             RETRY_AFTER_SECONDS,
         )
         if place.state is PlaceState.REFUSED:

@@ -1,9 +1,10 @@
-"""How much memory request bodies take together, and who has to stop reading when it is too much.
+"""How much memory request bodies and the work on them take together, and who has to wait when it is too much.
 
-`bodies.py` charges each piece that it keeps, and stops reading (so that TCP pushes back) when told to wait. One rule
+`bodies.py` charges each piece that it keeps, and stops reading (so that TCP pushes back) when told to wait; what a
+child process needs for its work on a body is charged in the same way, for as long as it works. One rule
 keeps bodies that are all half read from waiting for each other forever: the account that takes the total past the limit
 goes on, alone, until the total is back at the limit or it is closed; then it is the turn of the oldest that waits. So
-somebody can always go on, and the bytes held are never more than the limit and one body.
+somebody can always go on, and the bytes held are never more than the limit and what one request takes.
 """
 
 from bisect import insort
@@ -38,6 +39,20 @@ class Account:
             raise ValueError(f"{self!r} cannot take {n} bytes")
         return n == 0 or self._budget.charge(self, n)
 
+    def give(self, n: int) -> list["Account"]:
+        """Give `n` bytes back; returns who may go on for it. Nothing is left to give once it is closed.
+
+        Raises ValueError for a negative number, and for more than it has; nothing changes.
+        """
+        if n < 0 or n > self.used:
+            raise ValueError(f"{self!r} cannot give {n} bytes")
+        return self._budget.release(self, n)
+
+    @property
+    def is_past_limit(self) -> bool:
+        """Whether it took the total past the limit: the others wait until it is done."""
+        return self._budget.past_limit is self
+
     def close(self) -> list["Account"]:
         """Give everything back, wants included; returns who may go on for it. Idempotent."""
         self.closed = True
@@ -69,6 +84,16 @@ class Budget:
         """Bytes charged to all accounts."""
         return self._used
 
+    @property
+    def limit_bytes(self) -> int:
+        """The limit."""
+        return self._limit_bytes
+
+    @property
+    def past_limit(self) -> Account | None:
+        """The account that took the total past the limit, while it is."""
+        return self._past_limit
+
     def open(self) -> Account:
         """An account for one request; the order of these calls is the order of age."""
         self._opened += 1
@@ -88,6 +113,12 @@ class Budget:
         account.wanted = n
         insort(self._waiting, account, key=lambda waiting: waiting.number)
         return False
+
+    def release(self, account: Account, n: int) -> list[Account]:
+        """For `Account.give` only."""
+        account.used -= n
+        self._used -= n
+        return self._grant_waiting()
 
     def settle(self, account: Account) -> list[Account]:
         """For `Account.close` only."""

@@ -295,8 +295,8 @@ class Limits(Section, frozen=True):
         Meta(
             ge=1024,
             le=64 * 1024 * MIB,
-            description="Request bodies in memory over all requests (256 MiB). Past it reading pauses, so that many "
-            "large bodies at once do not end in an OOM kill.",
+            description="Request bodies in memory over all requests, and the work on them (256 MiB). Past it reading "
+            "pauses, so that many large bodies at once do not end in an OOM kill; half of it is the most for one.",
         ),
     ] = 256 * MIB
 

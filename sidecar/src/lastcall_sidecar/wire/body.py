@@ -10,6 +10,7 @@ What two JSON parsers read differently is refused (RFC 8259, 4 and 8.1): other e
 
 import codecs
 import json
+import mmap
 import re
 from dataclasses import dataclass
 
@@ -19,11 +20,12 @@ from lastcall_sidecar.wire.foreign import may_need_mending
 from lastcall_sidecar.wire.splice import Edit, Span, first_field, spans
 
 #: No API has a tenth of these; a body that does costs memory for each.
-MAX_FIELDS = 1000
+MAX_FIELDS = 250
 #: A model's name is logged and becomes a metric's label.
 MAX_MODEL_BYTES = 512
-#: With more commas than this the body could hold so many messages that counting them would cost too much.
-MAX_COUNTED_COMMAS = 100_000
+#: In a list of more bytes, or with more commas, there may be so many messages that counting them would cost too much.
+MAX_COUNTED_BYTES = 1024 * 1024
+MAX_COUNTED_COMMAS = 20_000
 
 _WATCHED = frozenset({"stream", "model", "messages"})
 _UTF8_WINDOW_BYTES = 256 * 1024
@@ -88,7 +90,7 @@ class _Thinking(msgspec.Struct):
     type: str = ""
 
 
-def scan(body: bytes) -> RequestBody:
+def scan(body: bytes | mmap.mmap) -> RequestBody:
     """Read the top level of `body`; BodyError if it is not strict JSON in UTF-8, or not a request."""
     _check_encoding(body)
     parsed = _parse(body)
@@ -100,7 +102,7 @@ def scan(body: bytes) -> RequestBody:
         model=_model(fields.get("model")),
         stream=_stream(fields.get("stream")),
         has_thinking=_has_thinking(fields.get("thinking")),
-        message_count=_message_count(fields.get("messages"), body),
+        message_count=_message_count(fields.get("messages")),
         model_span=places.get("model"),
         stream_span=places.get("stream"),
         insert_at=first_field(body),
@@ -108,11 +110,11 @@ def scan(body: bytes) -> RequestBody:
     )
 
 
-def _check_encoding(body: bytes) -> None:
+def _check_encoding(body: bytes | mmap.mmap) -> None:
     """Check in windows: decoding it in one go would take up to four times its memory."""
-    if body.startswith(_BOM):
+    if body[: len(_BOM)] == _BOM:
         raise BodyError("the body must not begin with a byte order mark")
-    if body.isascii():
+    if isinstance(body, bytes) and body.isascii():
         return
     view = memoryview(body)
     position = 0
@@ -135,7 +137,7 @@ def _watched_fields(parsed: dict[_Key, msgspec.Raw]) -> dict[str, msgspec.Raw]:
     return fields
 
 
-def _parse(body: bytes) -> dict[_Key, msgspec.Raw]:
+def _parse(body: bytes | mmap.mmap) -> dict[_Key, msgspec.Raw]:
     count = 0
 
     def make_key(_: type, name: str) -> _Key:
@@ -193,13 +195,13 @@ def _begin(raw: msgspec.Raw) -> bytes:
     return bytes(memoryview(raw)[: len(b"false") + 1])
 
 
-def _message_count(raw: msgspec.Raw | None, body: bytes) -> int | None:
+def _message_count(raw: msgspec.Raw | None) -> int | None:
     if raw is None:
         raise BodyError("messages: required")
     if not _begin(raw).startswith(b"["):
         raise BodyError("messages: must be a list")
     if _EMPTY_LIST.fullmatch(raw):
         raise BodyError("messages: must not be empty")
-    if body.count(b",") > MAX_COUNTED_COMMAS:
+    if len(memoryview(raw)) > MAX_COUNTED_BYTES or bytes(raw).count(b",") > MAX_COUNTED_COMMAS:
         return None
     return len(msgspec.json.decode(raw, type=list[msgspec.Raw]))

@@ -4,6 +4,7 @@ Called by `body.py` for every body. Nothing is parsed, and `find` is many times 
 ordinary body of 1 MiB takes a millisecond. What it finds is looked at by `mending.py`, which decides.
 """
 
+import mmap
 import re
 from collections.abc import Iterator
 
@@ -25,7 +26,7 @@ _ID = re.compile(_RESULT + rb'[ \t\r\n]*+:[ \t\r\n]*+"([^"]{0,512})"')
 _ALLOWED = re.compile(rb"[a-zA-Z0-9_-]+")
 
 
-def may_need_mending(body: bytes) -> bool:
+def may_need_mending(body: bytes | mmap.mmap) -> bool:
     """Whether a body has bytes as they stand where Anthropic did not think, or where an id is refused."""
     if body.find(b"lastcall") >= 0 and _OURS.search(body):
         return True
@@ -38,7 +39,7 @@ def may_need_mending(body: bytes) -> bool:
     return len(set(ids)) < len(ids) or not all(map(_ALLOWED.fullmatch, ids))
 
 
-def _places(body: bytes, wanted: bytes) -> Iterator[int]:
+def _places(body: bytes | mmap.mmap, wanted: bytes) -> Iterator[int]:
     """Where these bytes stand, as far as is looked."""
     place = -1
     for _ in range(MAX_LOOKS):

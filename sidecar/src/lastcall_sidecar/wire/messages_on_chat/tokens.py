@@ -25,9 +25,19 @@ class _Count(msgspec.Struct):
     count: Annotated[int, msgspec.Meta(ge=0)]
 
 
+def count(body: bytes, model: str) -> tuple[int, bytes]:
+    """Return what `estimate` and `tokenize_request` do, in one go. Errors: BodyError."""
+    asked = prompt(body, model)
+    return _about(asked), _question(asked)
+
+
 def tokenize_request(body: bytes, model: str) -> bytes:
     """Return the body for `/tokenize` that counts what the request in `body` is for the `model`. Errors: BodyError."""
-    return msgspec.json.encode(prompt(body, model) | {"add_generation_prompt": True})
+    return _question(prompt(body, model))
+
+
+def _question(asked: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(asked | {"add_generation_prompt": True})
 
 
 def tokenize_answer(body: bytes) -> int | None:
@@ -40,7 +50,10 @@ def tokenize_answer(body: bytes) -> int | None:
 
 def estimate(body: bytes, model: str) -> int:
     """Return about how many tokens the request in `body` has: characters / 4, rounded up. Errors: BodyError."""
-    asked = prompt(body, model)
+    return _about(prompt(body, model))
+
+
+def _about(asked: dict[str, Any]) -> int:
     chars = len(msgspec.json.encode(asked.get("tools", [])).decode()) if "tools" in asked else 0
     flat = 0
     for message in asked["messages"]:
