@@ -56,6 +56,18 @@ SECRET = (pod(ready=False, waiting=(Waiting("app", "CreateContainerConfigError",
         pytest.param(proxy_view(*PULL), "Ready", False, "ImagePullFailed", "no such tag", id="image"),
         pytest.param(proxy_view(*SECRET), "Ready", False, "SecretNotFound", '"x"', id="secret"),
         pytest.param(
+            proxy_view(pod(ready=False, crashing=("app",), listening=(15080, 15081))),
+            "Ready", False, "AppCrashes", "container app ends again and again beside its sidecar", id="crashing",
+        ),
+        pytest.param(
+            proxy_view(pod(ready=False, crashing=("app",), listening=(15080, 15081))),
+            "Ready", False, "AppCrashes", "listens on 15080 and 15081", id="crashing-ports",
+        ),
+        pytest.param(
+            proxy_view(pod(ready=False, crashing=("app",), deleted=NOW)),
+            "Ready", False, "NoPods", "", id="crashing-and-leaving",
+        ),
+        pytest.param(
             proxy_view(pod(ready=False), unmounted=(("chat-0", ""),)),
             "Ready", False, "SecretNotFound", "no reason", id="unmounted",
         ),

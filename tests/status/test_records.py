@@ -119,3 +119,26 @@ def test_a_workload_without_replicas_wants_one() -> None:
     body["metadata"]["annotations"] = {"deployment.kubernetes.io/revision": "x"}
     found = workload_record(body, "Deployment")
     assert (found.replicas, found.sequence) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "crashing"),
+    [
+        pytest.param({"state": {"waiting": {"reason": "CrashLoopBackOff"}}}, ("app",), id="waits-to-start-again"),
+        pytest.param({"restartCount": 2, "ready": False, "state": {"running": {}}}, ("app",), id="between-two-ends"),
+        pytest.param({"restartCount": 1, "ready": False, "state": {"running": {}}}, (), id="once"),
+        pytest.param({"restartCount": 9, "ready": True, "state": {"running": {}}}, (), id="long-over"),
+    ],
+)
+def test_an_app_that_crashes_beside_its_sidecar_is_noticed(status: dict[str, Any], crashing: tuple[str, ...]) -> None:
+    listen = {"LASTCALL_LISTEN__TRAFFIC": "0.0.0.0:15080", "LASTCALL_LISTEN__ADMIN": "[::]:15081"}
+    env = [{"name": name, "value": value} for name, value in listen.items()]
+    body = {
+        "metadata": {"name": "a", "uid": "u", "annotations": {names.INJECTED: "{}"}},
+        "spec": {"initContainers": [{"name": "lastcall", "env": env}]},
+        "status": {"containerStatuses": [{"name": "app", **status}]},
+    }
+    found = pod_record(body)
+    assert (found.crashing, found.listening) == (crashing, (15080, 15081))
+    del body["metadata"]["annotations"]
+    assert pod_record(body).crashing == ()

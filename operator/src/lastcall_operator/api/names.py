@@ -82,6 +82,7 @@ class Reason(StrEnum):
     UNREACHABLE = "Unreachable"
     TARGET_NOT_FOUND = "TargetNotFound"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - the name of an event
+    APP_CRASHES = "AppCrashes"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     INJECTION_REFUSED = "InjectionRefused"
     KEY_UNUSABLE = "KeyUnusable"

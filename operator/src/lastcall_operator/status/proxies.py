@@ -121,7 +121,18 @@ def broken(pods: Sequence[Pod], unmounted: Sequence[tuple[str, str]]) -> Told | 
     if unmounted:
         name, message = unmounted[0]
         return Told("Ready", False, Reason.SECRET_NOT_FOUND, f"{name} cannot start: {_words(message)}")
-    return None
+    return next((_crash(pod) for pod in pods if pod.crashing and pod.deleted is None), None)
+
+
+def _crash(pod: Pod) -> Told:
+    """An app that listens on a port which it does not declare finds the sidecar there, which starts first."""
+    ports = " and ".join(map(str, pod.listening)) or str(pod.port)
+    message = (
+        f"{pod.name}: container {named(pod.crashing)} ends again and again beside its sidecar; see its log: if its "
+        f"port is taken, the sidecar has it, which listens on {ports}: declare the port in the container's ports, and "
+        "the sidecar of a new pod takes another"
+    )
+    return Told("Ready", False, Reason.APP_CRASHES, message)
 
 
 def _words(message: str) -> str:

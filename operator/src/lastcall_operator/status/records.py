@@ -20,6 +20,8 @@ IMAGE_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName
 CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"})
 #: Where the injection tells a sidecar the app's address, by environment.
 _UPSTREAM = "LASTCALL_UPSTREAM__URL"
+#: Where it listens.
+_LISTEN = ("LASTCALL_LISTEN__TRAFFIC", "LASTCALL_LISTEN__ADMIN")
 _NEWEST = "deployment.kubernetes.io/revision"
 
 
@@ -89,6 +91,10 @@ class Pod:
     cost: str | None
     cost_written: str | None
     sidecar: bool = True
+    #: containers beside an injected sidecar that end again and again
+    crashing: tuple[str, ...] = ()
+    #: where an injected sidecar listens: traffic, admin
+    listening: tuple[int, ...] = ()
     #: the sidecar's account when it left; None: it has not, or left none
     last_word: LastWord | None = None
 
@@ -190,6 +196,8 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         allow_removal=annotations.get(names.ALLOW_REMOVAL) == names.TRUE,
         cost=annotations.get(names.DELETION_COST),
         cost_written=annotations.get(names.COST_WRITTEN),
+        crashing=_crashing(status.get("containerStatuses") or []) if names.INJECTED in annotations else (),
+        listening=_listening(spec),
         sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
         last_word=next(filter(None, map(_last_word, containers)), None),
     )
@@ -274,6 +282,16 @@ def _waiting(containers: list[dict[str, Any]]) -> list[Waiting]:
     ]
 
 
+def _crashing(containers: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Containers of the app that wait to be started again, or have been twice and are not ready."""
+    return tuple(
+        each.get("name", "")
+        for each in containers
+        if ((each.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
+        or (not each.get("ready") and (each.get("restartCount") or 0) > 1)
+    )
+
+
 def _creating(status: Mapping[str, Any], containers: list[dict[str, Any]]) -> bool:
     states = [(each.get("state") or {}) for each in containers]
     return (
@@ -286,11 +304,21 @@ def _creating(status: Mapping[str, Any], containers: list[dict[str, Any]]) -> bo
 
 
 def _app_port(spec: Mapping[str, Any]) -> int | None:
+    return _address(spec, _UPSTREAM)
+
+
+def _listening(spec: Mapping[str, Any]) -> tuple[int, ...]:
+    found = (_address(spec, variable) for variable in _LISTEN)
+    return tuple(port for port in found if port is not None)
+
+
+def _address(spec: Mapping[str, Any], name: str) -> int | None:
+    """The port of an address that the injection tells the sidecar."""
     for container in spec.get("initContainers") or []:
         if container.get("name") == names.SIDECAR_CONTAINER:
             for variable in container.get("env") or []:
                 port = str(variable.get("value", "")).rpartition(":")[2]
-                if variable.get("name") == _UPSTREAM and (number := whole_number(port, most=LAST_PORT)):
+                if variable.get("name") == name and (number := whole_number(port, most=LAST_PORT)):
                     return number
     return None
 
