@@ -13,6 +13,7 @@ from tests.wire.test_protocols import REQUEST, client
 
 from lastcall_sidecar.testing.openai.chat_request import chat_request
 from lastcall_sidecar.testing.validate import message_request
+from lastcall_sidecar.wire.body import BodyError
 from lastcall_sidecar.wire.chat_on_messages import CHAT_ON_MESSAGES
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
 from lastcall_sidecar.wire.messages_on_chat.tokens import tokenize_request
@@ -184,3 +185,17 @@ def test_openais_client_gets_its_own_name_back():
 def test_what_is_told_of_a_request_is_plain_data():
     _, mapping = messages_request(stop_sequences=["END"])
     assert msgspec.convert(json.loads(json.dumps(dataclasses.asdict(mapping))), Asked) == mapping
+
+
+@pytest.mark.parametrize("name", [{}, {"name": 7}], ids=["none", "a number"])
+def test_a_call_in_anthropics_own_words_has_a_name(name):
+    call_block = {"type": "tool_use", "id": "c2", "input": {}, **name}
+    result = {"type": "tool_result", "tool_use_id": "c2", "content": "x"}
+    with pytest.raises(BodyError, match="must have a name"):
+        chat(
+            messages=[
+                USER,
+                {"role": "assistant", "content": [call_block]},
+                {"role": "user", "content": [result]},
+            ]
+        )
