@@ -114,8 +114,8 @@ def test_the_pod_is_known_to_itself_and_to_the_operator() -> None:
 def test_ports_go_into_the_file_and_the_container_alike() -> None:
     values = {"gateway.ports.traffic": 9090, "gateway.ports.admin": 9091}
     assert {port["name"]: port["containerPort"] for port in container(values)["ports"]} == {"http": 9090, "admin": 9091}
-    assert config(values)["listen"]["traffic"] == "0.0.0.0:9090"
-    assert config(values)["listen"]["admin"] == "0.0.0.0:9091"
+    assert config(values)["listen"]["traffic"] == "[::]:9090"
+    assert config(values)["listen"]["admin"] == "[::]:9091"
 
 
 _SERVICE = [f"lastcall-gateway{rest}" for rest in ("", ".llm", ".llm.svc", ".llm.svc.cluster.local")]

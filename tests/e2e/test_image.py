@@ -80,4 +80,4 @@ async def test_it_listens_for_everybody_who_reaches_the_container(container: str
         return len(await addresses()) == 2
 
     await until(listens, 20, "two listeners in the log")
-    assert await addresses() == {"0.0.0.0:8080", "0.0.0.0:8081"}
+    assert await addresses() == {"[::]:8080", "[::]:8081"}

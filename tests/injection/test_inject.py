@@ -35,8 +35,8 @@ def test_ingress_puts_a_native_sidecar_before_the_app():
         "LASTCALL_POD__NAME": {"fieldRef": {"fieldPath": "metadata.name"}},
         "LASTCALL_POD__UID": {"fieldRef": {"fieldPath": "metadata.uid"}},
         "LASTCALL_LOGS__LEVEL": "info",
-        "LASTCALL_LISTEN__TRAFFIC": "0.0.0.0:15080",
-        "LASTCALL_LISTEN__ADMIN": "0.0.0.0:15081",
+        "LASTCALL_LISTEN__TRAFFIC": "[::]:15080",
+        "LASTCALL_LISTEN__ADMIN": "[::]:15081",
         "LASTCALL_UPSTREAM__URL": "http://127.0.0.1:8000",
     }
     assert made["lifecycle"] == {"preStop": EXEC}
@@ -255,8 +255,8 @@ def test_the_name_of_the_port_is_the_sidecar_s(declared, renamed, taken_over):
 )
 def test_the_sidecar_listens_where_nobody_else_does(containers, traffic, admin):
     after = injected(pod(*containers))
-    assert env(sidecar(after))["LASTCALL_LISTEN__TRAFFIC"] == f"0.0.0.0:{traffic}"
-    assert env(sidecar(after))["LASTCALL_LISTEN__ADMIN"] == f"0.0.0.0:{admin}"
+    assert env(sidecar(after))["LASTCALL_LISTEN__TRAFFIC"] == f"[::]:{traffic}"
+    assert env(sidecar(after))["LASTCALL_LISTEN__ADMIN"] == f"[::]:{admin}"
     assert after["metadata"]["annotations"]["lastcall.dev/admin-port"] == str(admin)
     assert after["spec"]["containers"][0]["lifecycle"]["preStop"]["httpGet"]["port"] == admin
 
@@ -269,7 +269,7 @@ def test_an_app_that_does_not_declare_the_port_that_everybody_likes_has_it():
 
 def test_a_port_of_an_init_container_is_taken_too():
     init = {"name": "mesh", "restartPolicy": "Always", "ports": [{"containerPort": 15080}]}
-    assert env(sidecar(injected(pod(initContainers=[init]))))["LASTCALL_LISTEN__TRAFFIC"] == "0.0.0.0:18080"
+    assert env(sidecar(injected(pod(initContainers=[init]))))["LASTCALL_LISTEN__TRAFFIC"] == "[::]:18080"
 
 
 @pytest.mark.parametrize(("name", "where"), [("http", "ports[http]"), (None, "ports[8000]")])
@@ -374,7 +374,7 @@ def test_egress_leads_the_app_through_the_sidecar_and_gates_nothing():
     made = sidecar(after)
     assert "readinessProbe" not in made
     assert env(made)["LASTCALL_LISTEN__TRAFFIC"] == "127.0.0.1:15080"
-    assert env(made)["LASTCALL_LISTEN__ADMIN"] == "0.0.0.0:15081"
+    assert env(made)["LASTCALL_LISTEN__ADMIN"] == "[::]:15081"
     assert "LASTCALL_UPSTREAM__URL" not in env(made)
     assert [port["name"] for port in made["ports"]] == ["lastcall-admin"]
     (container,) = after["spec"]["containers"]
@@ -412,7 +412,7 @@ def test_gateway_configures_the_pod_s_only_container():
     assert made["livenessProbe"]["httpGet"] == {"path": "/livez", "port": 8081}
     assert made["startupProbe"]["httpGet"] == {"path": "/livez", "port": 8081}
     assert made["lifecycle"]["preStop"] == EXEC
-    assert env(made)["LASTCALL_LISTEN__TRAFFIC"] == "0.0.0.0:8080"
+    assert env(made)["LASTCALL_LISTEN__TRAFFIC"] == "[::]:8080"
     assert [mount["name"] for mount in made["volumeMounts"]] == ["lastcall-config", "lastcall-run"]
     assert [volume["name"] for volume in after["spec"]["volumes"]] == ["lastcall-config", "lastcall-run"]
     assert undo(after) == pod(own)
@@ -457,6 +457,22 @@ def test_a_gateway_listens_where_its_own_variables_say():
             pod(), "Ingress", {"appPort": "grpc"}, ["spec.appPort", "grpc", "http (8000)"], None, id="no port"
         ),
         pytest.param(pod(app(ports=[])), "Ingress", {"appPort": 8000}, ["spec.appPort", "none"], None, id="no ports"),
+        pytest.param(
+            pod(app(ports=[{"name": "https", "containerPort": 8443}])),
+            "Ingress",
+            {"appPort": 8443},
+            ["spec.appPort", "8443 speaks TLS", "called https", "plain HTTP only"],
+            None,
+            id="a port of TLS by its name",
+        ),
+        pytest.param(
+            pod(app(readinessProbe={"httpGet": {"path": "/", "port": "http", "scheme": "HTTPS"}})),
+            "Ingress",
+            {},
+            ["spec.appPort", "8000 speaks TLS", "asks it by HTTPS"],
+            None,
+            id="a port of TLS by its probe",
+        ),
         pytest.param(
             pod(app(ports=[{"containerPort": 1}])), "Ingress", {}, ["unnamed (1)"], None, id="a port without a name"
         ),

@@ -206,8 +206,8 @@ async def test_secrets_are_watched_where_no_file_is(tmp_path):
 FROZEN = {
     "mode: Egress\n": [("mode", "Gateway", "Egress")],
     "listen: {traffic: '0.0.0.0:1', admin: '0.0.0.0:2'}\n": [
-        ("listen.traffic", "0.0.0.0:8080", "0.0.0.0:1"),
-        ("listen.admin", "0.0.0.0:8081", "0.0.0.0:2"),
+        ("listen.traffic", "[::]:8080", "0.0.0.0:1"),
+        ("listen.admin", "[::]:8081", "0.0.0.0:2"),
     ],
     "logs: {level: debug, format: text}\n": [("logs.level", "info", "debug"), ("logs.format", "auto", "text")],
     "admin: {controlSocket: /x.sock}\n": [("admin.controlSocket", "/run/lastcall/control.sock", "/x.sock")],

@@ -441,7 +441,7 @@ def test_without_a_runtime_folder_the_control_socket_is_in_the_users_own(environ
 
 def test_an_empty_file_means_the_defaults_of_a_pod(write):
     loaded = load(write("# nothing yet\nlimits:\n"), {"XDG_RUNTIME_DIR": "/run/user/7"})
-    assert (loaded.settings.listen.traffic, loaded.settings.listen.admin) == ("0.0.0.0:8080", "0.0.0.0:8081")
+    assert (loaded.settings.listen.traffic, loaded.settings.listen.admin) == ("[::]:8080", "[::]:8081")
     assert loaded.settings.admin.control_socket == "/run/lastcall/control.sock"
     assert loaded.warnings == ()
 

@@ -71,6 +71,7 @@ ANSWERS = [
         ],
         name="headers as they are",
     ),
+    broken(b"\x15\x03\x01\x00\x02\x02\x46", "https://", name="the alert of a server that expects TLS"),
     broken(b"HTTP/1.1 101 Switching\r\n\r\n", "101, unasked", name="101"),
     broken(b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nx", "101, unasked", name="101 to something"),
     broken(b"HTTP/1.1 100 C\r\nContent-Length: 1\r\n\r\na", "not HTTP", name="interim with a body"),

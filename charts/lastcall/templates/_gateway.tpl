@@ -69,8 +69,8 @@ the outside has a name that the chart cannot know and no value tells: any name w
 mode: Gateway
 listen:
   {{- toYaml $listen | nindent 2 }}
-  traffic: {{ printf "0.0.0.0:%d" (int $ports.traffic) | quote }}
-  admin: {{ printf "0.0.0.0:%d" (int $ports.admin) | quote }}
+  traffic: {{ printf "[::]:%d" (int $ports.traffic) | quote }}
+  admin: {{ printf "[::]:%d" (int $ports.admin) | quote }}
 admin:
   controlSocket: /run/lastcall/control.sock
 {{- end -}}

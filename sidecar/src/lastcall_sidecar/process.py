@@ -127,7 +127,9 @@ class Sidecar:
         await self.control.start()
         for listener, address in ((self.admin, self._admin_address), (self.traffic, self._traffic_address)):
             host, port = await listener.start(*address)
-            log.info("listening", listener=listener.name, address=f"{host}:{port}")
+            log.info(
+                "listening", listener=listener.name, address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            )
 
     async def leave(self) -> None:
         """The exit step: see the module."""

@@ -39,7 +39,7 @@ from .writes import Writes
 log = structlog.get_logger("lastcall.controller")
 
 #: A controller that does not answer: the kubelet's probes come to every address of the pod.
-_EVERYWHERE = "0.0.0.0"  # noqa: S104
+_EVERYWHERE = None  # of both versions of IP, as far as there are
 
 
 class Controller:

@@ -52,7 +52,29 @@ def find_app_port(spec: Object, proxy: StreamProxy) -> AppPort:
     if len(holders) > 1:
         what = f"{where}: the containers {' and '.join(holders)} both declare port {wanted}; only one can be meant"
         raise InjectionError(what, Reason.PORT_CONFLICT)
+    _refuse_tls(next(it for it in containers if it["name"] == holders[0]), found[0], where)
     return found[0]
+
+
+def _refuse_tls(container: Object, app: AppPort, where: str) -> None:
+    """Clients that speak TLS to a port get no answer from a sidecar, which has no certificate to answer with.
+
+    Errors: InjectionError where the pod says that its port speaks TLS.
+    """
+    called = {port.get("name") or "" for port in ports(container) if port["containerPort"] == app.number}
+    place = f"spec.containers[{app.container}]"
+    if any(name == "https" or name.startswith("https-") for name in called):
+        sign = f"{place}.ports: it is called https"
+    elif any(
+        part.get("scheme") == "HTTPS" and part.get("port") in {app.number, *called} for part in port_users(container)
+    ):
+        sign = f"{place}: a probe or hook asks it by HTTPS"
+    else:
+        return
+    raise InjectionError(
+        f"{where}: the app's port {app.number} speaks TLS ({sign}), and a sidecar takes plain HTTP only: name a port "
+        "without TLS, and leave TLS to the mesh or the ingress"
+    )
 
 
 def take_over(spec: Object, app: AppPort, traffic_port: int, original: Original, notes: list[Note]) -> None:

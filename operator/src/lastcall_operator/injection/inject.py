@@ -233,8 +233,8 @@ def _configure_gateway(spec: Object, proxy: StreamProxy, original: Original, not
         container,
         [
             *sidecar.environment(proxy),
-            {"name": _LISTEN_TRAFFIC, "value": f"0.0.0.0:{names.TRAFFIC_PORT_DEFAULT}"},
-            {"name": _LISTEN_ADMIN, "value": f"0.0.0.0:{names.ADMIN_PORT_DEFAULT}"},
+            {"name": _LISTEN_TRAFFIC, "value": f"[::]:{names.TRAFFIC_PORT_DEFAULT}"},
+            {"name": _LISTEN_ADMIN, "value": f"[::]:{names.ADMIN_PORT_DEFAULT}"},
         ],
     )
     admin_port = _listening(container, where)

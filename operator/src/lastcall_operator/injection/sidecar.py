@@ -43,11 +43,11 @@ def container(
 
     `root`: the pod's own user is root, which a container without a user of its own would be, too.
     """
-    host = "127.0.0.1" if app_port is None else "0.0.0.0"  # noqa: S104 - clients come from everywhere
+    host = "127.0.0.1" if app_port is None else "[::]"
     env = [
         *environment(proxy),
         {"name": "LASTCALL_LISTEN__TRAFFIC", "value": f"{host}:{traffic_port}"},
-        {"name": "LASTCALL_LISTEN__ADMIN", "value": f"0.0.0.0:{admin_port}"},
+        {"name": "LASTCALL_LISTEN__ADMIN", "value": f"[::]:{admin_port}"},
     ]
     if app_port is not None:
         env.append({"name": "LASTCALL_UPSTREAM__URL", "value": f"http://127.0.0.1:{app_port}"})

@@ -28,7 +28,7 @@ from .effects import Effects
 from .pods import Pods
 from .removals import Removals
 from .secret_path import SecretPath
-from .serving import end, server
+from .serving import end, everywhere, server
 from .trust import Trust, server_context
 
 #: Seconds of service after SIGTERM: connections arrive for about a second after the endpoint is gone.
@@ -75,8 +75,9 @@ async def main(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, api: Api, host: str = "0.0.0.0") -> AsyncIterator[Webhook]:  # noqa: S104 - a pod's
-    """A webhook that serves on both ports; it ends with the block."""
+async def running(settings: Settings, api: Api, host: str | None = None) -> AsyncIterator[Webhook]:
+    """A webhook that serves on both ports, of every address without a host; it ends with the block."""
+    host = host or everywhere()
     metrics = Metrics()
     context = server_context()
     trust = Trust(api, settings, context, metrics)

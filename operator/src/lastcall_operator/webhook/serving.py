@@ -1,6 +1,7 @@
 """Hypercorn with a TLS context of our own, and an end that does not depend on who is still connected."""
 
 import asyncio
+import socket
 import ssl
 
 from hypercorn.asyncio import serve
@@ -25,6 +26,16 @@ class _Tls(Config):
     @property
     def ssl_enabled(self) -> bool:
         return True
+
+
+def everywhere() -> str:
+    """The host for all addresses: of both versions of IP, or of IPv4 where there is no IPv6."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as tried:
+            tried.bind(("::", 0))
+    except OSError:
+        return "0.0.0.0"  # noqa: S104 - as was asked for
+    return "[::]"
 
 
 def server(app: ASGIFramework, bind: str, context: ssl.SSLContext | None, ended: asyncio.Event) -> asyncio.Task[None]:

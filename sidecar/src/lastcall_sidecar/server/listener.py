@@ -5,6 +5,7 @@ uvloop; with asyncio since Python 3.12 it waits for every idle one, pgjones/hype
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable
 
@@ -27,6 +28,11 @@ ACCEPT_RETRY_SECONDS = 0.5
 TELL_EVERY_SECONDS = 10.0
 #: How often, in seconds, the end looks whether every client has been sent all of its bytes.
 FLUSH_POLL_SECONDS = 0.05
+
+#: Every address, of IPv4, too.
+EVERYWHERE = "::"
+#: How a kernel without IPv6 answers.
+NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
 
 log = structlog.get_logger(__name__)
 
@@ -165,10 +171,29 @@ class Listener:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket whose bounded send buffer passes to what it accepts."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
+    """A listening socket whose bounded send buffer passes to what it accepts.
+
+    `::` is every address of both versions of IP, and of IPv4 alone where there is no IPv6.
+    """
+    if host != EVERYWHERE:
+        return _bind(host, port)
     try:
+        return _bind(host, port)
+    except OSError as error:
+        if error.errno not in NO_IPV6:
+            raise
+        return _bind("0.0.0.0", port)  # noqa: S104 - as was asked for
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, shown) from error
+    try:
+        if host == EVERYWHERE:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -176,5 +201,5 @@ def bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+        raise OSError(error.errno, error.strerror, shown) from error
     return bound

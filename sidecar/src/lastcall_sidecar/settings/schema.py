@@ -383,10 +383,11 @@ class Listen(Section, frozen=True):
         str,
         Meta(
             min_length=1,
-            description="Address and port for clients' traffic. All interfaces, because the kubelet probes the "
-            "pod's address; without any configuration file 127.0.0.1:8080.",
+            description="Address and port for clients' traffic. All addresses, because the kubelet probes the "
+            "pod's; `[::]` takes IPv4, too, and is `0.0.0.0` where there is no IPv6. Without any configuration file "
+            "127.0.0.1:8080.",
         ),
-    ] = "0.0.0.0:8080"
+    ] = "[::]:8080"
     admin: Annotated[
         str,
         Meta(
@@ -394,7 +395,7 @@ class Listen(Section, frozen=True):
             description="Address and port for health, the gauge, metrics and drains; without any configuration file "
             "127.0.0.1:8081.",
         ),
-    ] = "0.0.0.0:8081"
+    ] = "[::]:8081"
     keep_alive_seconds: Annotated[
         int,
         Meta(

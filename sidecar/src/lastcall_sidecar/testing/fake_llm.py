@@ -99,13 +99,14 @@ class Ready(Protocol):
 async def serve(listen: str, ready: Ready | None, stop: asyncio.Event, options: Options | None = None) -> None:
     """Serve on `HOST:PORT` (port 0: any free one) until `stop` is set; answers under way are then cut."""
     host, _, port = listen.rpartition(":")
+    host = host.strip("[]")
     fake = _fake(options or Options())
     runner = web.AppRunner(
         fake.application(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1, keepalive_timeout=75
     )
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host.strip("[]") or None, int(port), backlog=_BACKLOG)
+        site = web.TCPSite(runner, None if host in {"", "::"} else host, int(port), backlog=_BACKLOG)
         await site.start()
         if ready is not None:
             bound = runner.addresses[0]

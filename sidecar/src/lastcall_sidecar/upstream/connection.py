@@ -38,6 +38,9 @@ LINE_ENDS = (b"\r", b"\n")
 NO_ANSWER = "it closed the connection before its answer"
 CUT_SHORT = "its answer was cut short"
 NOT_HTTP = "its answer is not HTTP"
+SPEAKS_TLS = "it speaks TLS on this port: its URL must begin with https://"
+#: How a server that expects TLS answers plain bytes: the first byte of an alert (RFC 8446, 5.1).
+TLS_ALERT = b"\x15"
 
 
 class Body(AnswerStream):
@@ -318,6 +321,9 @@ class Connection(asyncio.Protocol):
             self._parser.set_dangerous_leniencies(
                 lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
             )
+        if not body.status and data.startswith(TLS_ALERT):
+            self._fail(httpx.RemoteProtocolError(SPEAKS_TLS))
+            return
         before = body.size
         try:
             self._feed(self._parser, data)
