@@ -182,7 +182,7 @@ def heads(data: bytes) -> None:
     assert said == (head.method.encode(), head.target, head.version.encode(), _without_repeated(head.headers))
     assert oracle.they_are_waiting_for_100_continue == head.expects_continue
     assert isinstance(oracle.next_event(), h11.EndOfMessage) == (head.length == 0)
-    assert not head.keep_alive or oracle.their_state in {h11.SEND_BODY, h11.DONE}
+    assert not head.keep_alive or oracle.their_state in {h11.SEND_BODY, h11.DONE, h11.MIGHT_SWITCH_PROTOCOL}
 
 
 def _without_repeated(headers):
