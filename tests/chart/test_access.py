@@ -22,7 +22,10 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("", "events", ""): ("list", "create", "patch"),
         ("networking.k8s.io", "networkpolicies", ""): ("list",),
     },
-    "operator-discovery": {("apiextensions.k8s.io", "customresourcedefinitions", ""): ("list", "watch")},
+    "operator-discovery": {
+        ("apiextensions.k8s.io", "customresourcedefinitions", ""): ("list", "watch"),
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ""): ("list",),
+    },
     "operator-own": {
         ("", "secrets", "lastcall-drain-key"): ("get",),
         ("", "secrets", ""): ("create",),
@@ -42,6 +45,7 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("", "secrets", ""): ("create",),
     },
     "webhook-authority": {
+        ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", ""): ("list",),
         ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "lastcall-injection"): ("get", "patch"),
         ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals"): ("get", "patch"),
     },
@@ -215,5 +219,7 @@ def test_stream_proxies_are_written_by_admins_alone() -> None:
 def test_with_cert_manager_the_webhook_touches_no_certificate_and_no_authority() -> None:
     roles = _roles({"certManager.enabled": True})
     removals = ("admissionregistration.k8s.io", "validatingwebhookconfigurations", "lastcall-removals")
-    assert _table(roles["webhook-authority"]) == {removals: ("get", "patch")}  # the secret path, and no authority
+    others = ("admissionregistration.k8s.io", "mutatingwebhookconfigurations", "")
+    # The secret path, and no authority.
+    assert _table(roles["webhook-authority"]) == {others: ("list",), removals: ("get", "patch")}
     assert ("", "secrets", "lastcall-webhook-tls") not in _table(roles["webhook-own"])

@@ -14,6 +14,7 @@ from aiohttp import web
 from lastcall_operator.cluster.api import Api, configure
 from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
+from lastcall_operator.cluster.releases import Precedence
 from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.errors import LastcallError
 from lastcall_operator.injection import InjectionDefaults
@@ -106,13 +107,17 @@ class Controller:
 
 
 async def main(settings: Settings, *, stop: asyncio.Event | None = None, quiet_seconds: float = QUIET_SECONDS) -> None:
-    """Run until SIGTERM, until `stop` is set, or until the watches have missed something (`missed.py`)."""
+    """Run until SIGTERM, until `stop` is set, or until the watches have missed something (`missed.py`).
+
+    Errors: AnotherReleaseError; ApiUnavailableError, when there is no way to the API server at all.
+    """
     login = await _login(settings)
     ended = asyncio.Event() if stop is None else stop
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(
             await Api.connect(kubeconfig=settings.kubeconfig, context=settings.context)
         )
+        await Precedence(api, settings).require()
         sidecars = await stack.enter_async_context(Sidecars())
         key = DrainKey(api, settings.own_namespace, settings.drain_key_secret)
         try:

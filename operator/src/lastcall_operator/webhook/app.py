@@ -11,28 +11,35 @@ from lastcall_operator.removal.review import ReviewError
 from lastcall_operator.telemetry.meters import CONTENT_TYPE, Meters
 
 from .bodies import BoundedBodies
+from .pods import Pods
 from .removals import Removals
 from .secret_path import REMOVALS_PATH, SecretPath
 
 Answer = Callable[[Any], Awaitable[dict[str, Any]]]
 
 
-def admission_app(mutate_pods: Answer, removals: Removals, path: SecretPath) -> ASGIFramework:
-    """What the API server calls, within the bounds of `bodies.py`."""
+def admission_app(pods: Pods, removals: Removals, path: SecretPath, first: Callable[[], str | None]) -> ASGIFramework:
+    """What the API server calls, within the bounds of `bodies.py`.
+
+    `first`: the older release that looks after the same namespaces. While there is one, everything passes as it is.
+    """
     app = Quart("lastcall-admission")
 
     @app.post("/mutate/pods")
-    async def pods() -> Response:
-        return await _answered(mutate_pods)
+    async def new_pods() -> Response:
+        return await _answered(pods.answer if first() is None else pods.untouched)
+
+    async def decided(answer: Answer) -> Response:
+        return await _answered(answer if first() is None else removals.allowed)
 
     @app.post(REMOVALS_PATH)
     async def open_path() -> Response:
         # Anybody's word, where the API server has been told another path: it gets an answer, and has no effect.
-        return await _answered(removals.without_effects if path.in_force else removals.answer)
+        return await decided(removals.without_effects if path.in_force else removals.answer)
 
     @app.post(f"{REMOVALS_PATH}/<word>")
     async def secret_path(word: str) -> Response:
-        return await _answered(removals.answer) if path.admits(word) else Response("not found\n", 404)
+        return await decided(removals.answer) if path.admits(word) else Response("not found\n", 404)
 
     return BoundedBodies(app)
 

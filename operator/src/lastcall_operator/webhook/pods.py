@@ -15,7 +15,7 @@ from lastcall_operator.api import names
 from lastcall_operator.cluster.observe import Observer
 from lastcall_operator.errors import LastcallError
 from lastcall_operator.injection import InjectionDefaults, choose_proxy, inject, json_patch
-from lastcall_operator.removal.review import API_VERSION, ReviewError
+from lastcall_operator.removal.review import API_VERSION, ReviewError, uid_of
 from lastcall_operator.telemetry import tracing
 from lastcall_operator.telemetry.metrics import Metrics
 
@@ -56,6 +56,13 @@ class Pods:
         self._metrics.injection(answer.outcome)
         log.info("pod.reviewed", pod=f"{namespace}/{name}", outcome=answer.outcome, why=answer.refused)
         return _review(uid, answer)
+
+    async def untouched(self, body: Any) -> dict[str, Any]:
+        """What a release says that is not the first here.
+
+        Errors: as `answer`.
+        """
+        return _review(uid_of(body), _Answer([], outcome="another release"))
 
     async def _answered(self, namespace: str, pod: dict[str, Any], labels: dict[str, str]) -> _Answer:
         if labels.get(names.INJECT_LABEL) != names.TRUE:

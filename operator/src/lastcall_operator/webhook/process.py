@@ -18,6 +18,7 @@ from lastcall_operator.cluster.api import Api
 from lastcall_operator.cluster.events import Events
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.observe import Observer
+from lastcall_operator.cluster.releases import Precedence
 from lastcall_operator.cluster.sidecars import Sidecars
 from lastcall_operator.settings import Settings
 from lastcall_operator.telemetry import tracing
@@ -91,10 +92,12 @@ async def running(settings: Settings, api: Api, host: str | None = None) -> Asyn
         pods = Pods(observer, settings.injection, metrics)
         ended = asyncio.Event()
         path = SecretPath(api, settings, key)
-        admission = admission_app(pods.answer, removals, path)
+        precedence = Precedence(api, settings)
+        admission = admission_app(pods, removals, path, lambda: precedence.first)
         webhook = Webhook(trust, removals, metrics, [])
         probes = probes_app(lambda: True, lambda: webhook.ready, metrics)
         keepers = [asyncio.create_task(trust.keep()), asyncio.create_task(path.keep())]
+        keepers.append(asyncio.create_task(precedence.keep()))
         webhook.servers += [
             server(admission, f"{host}:{settings.webhook_port}", context, ended),
             server(probes, f"{host}:{settings.admin_port}", None, ended),

@@ -82,6 +82,13 @@ class Removals:
         """
         return await self._answer(body, dry_run=True)
 
+    async def allowed(self, body: Any) -> dict[str, Any]:
+        """What a release says that is not the first here.
+
+        Errors: as `answer`.
+        """
+        return review.answer(review.uid_of(body), Allow("another release decides", reserve=False))
+
     async def _answer(self, body: Any, *, dry_run: bool = False) -> dict[str, Any]:
         uid = review.uid_of(body)
         started = asyncio.get_running_loop().time()
