@@ -94,6 +94,10 @@ def test_an_id_that_carries_state_is_the_vendors_own_again():
 ORDINARY = {
     "text": [said(TEXT), USER],
     "plain text": [{"role": "assistant", "content": "Hi."}, USER],
+    "text beside a result": [
+        said(call()),
+        {"role": "user", "content": [*results("toolu_1")["content"], TEXT, {"type": "tool_result", "tool_use_id": 7}]},
+    ],
     "signed thinking in a tool loop": [
         said(SIGNED, call()),
         results("toolu_1"),
