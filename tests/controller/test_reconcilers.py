@@ -424,3 +424,31 @@ async def test_a_drained_pod_whose_app_does_not_end_is_deleted_again_with_its_ap
         draining = condition(it.cluster.get(DRAIN_POLICIES, "default", "chat")["status"], "Draining")
         assert draining["reason"] == "AppDoesNotEnd"
         assert draining["message"].startswith("chat-a: drained since 20")
+
+
+async def test_a_policy_for_another_owner_of_replicasets_knows_its_pods_and_its_newest_revision() -> None:
+    async with world() as it:
+        reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "chat"}
+        for revision, name in ((1, "old"), (2, "new")):
+            made = replica_set(f"chat-{name}")
+            made["metadata"] |= {
+                "uid": f"uid-{name}",
+                "ownerReferences": [{**reference, "uid": "uid-rollout", "controller": True}],
+                "annotations": {"rollout.argoproj.io/revision": str(revision)},
+            }
+            made["spec"] |= {"replicas": 1, "template": {"metadata": {"labels": {"rollouts-pod-template-hash": name}}}}
+            made["status"] = {"replicas": 1}
+            it.cluster.put(REPLICA_SETS, made)
+            it.add_pod(f"chat-{name}-a", 3, labels={"rollouts-pod-template-hash": name})
+            owned = it.cluster.get(PODS, "default", f"chat-{name}-a")
+            owned["metadata"]["ownerReferences"][0] |= {"name": f"chat-{name}", "uid": f"uid-{name}"}
+            it.cluster.put(PODS, owned)
+        policy = drain_policy()
+        policy["spec"]["targetRef"] = reference
+        it.cluster.put(DRAIN_POLICIES, policy)
+        await it.policy()
+        status = it.cluster.get(DRAIN_POLICIES, "default", "chat")["status"]
+        assert condition(status, "Accepted")["message"] == "Rollout chat: 2 pods with a sidecar"
+        assert condition(status, "Progressing")["message"] == "1 pod of an older revision left"
+        assert {row["name"]: row["revision"] for row in status["pods"]} == {"chat-old-a": "old", "chat-new-a": "new"}
+        assert status["inFlight"] == 6

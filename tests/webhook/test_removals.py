@@ -8,16 +8,26 @@ import pytest
 
 from lastcall_operator.api.streamproxy import parse_stream_proxy
 from lastcall_operator.cluster.resources import (
+    DEPLOYMENTS,
     DISRUPTION_BUDGETS,
     DRAIN_POLICIES,
     PODS,
+    REPLICA_SETS,
+    ROLLOUTS,
     SECRETS,
     STATEFUL_SETS,
     STREAM_PROXIES,
 )
 from lastcall_operator.injection import InjectionDefaults, inject
 from lastcall_operator.removal.model import Kind
-from lastcall_operator.testing import eviction_review, pod_deletion_review, stateful_set
+from lastcall_operator.testing import (
+    deployment,
+    drain_policy,
+    eviction_review,
+    pod_deletion_review,
+    replica_set,
+    stateful_set,
+)
 from lastcall_operator.webhook.effects import PATCHES
 from lastcall_sidecar.auth import check_drain_token
 
@@ -339,3 +349,46 @@ async def test_victims_refused_at_once_have_each_cost_written_once(stage):
         while any(HELD not in stage.annotations(name) for name in names):  # noqa: ASYNC110 - done behind the answers
             await asyncio.sleep(0.05)
     assert stage.cluster.requests["PATCH", "pods"] <= 40 + len(names) + 2 * PATCHES
+
+
+ROLLOUT = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "chat"}
+
+
+def put_rollout(stage, **loads):
+    """An Argo Rollout `chat` with the ReplicaSet and the pods of a Deployment."""
+    stage.workload(**loads)
+    stage.cluster.remove(DEPLOYMENTS, "default", "chat")
+    made = deployment(replicas=len(loads))
+    made["metadata"]["uid"] = "uid-rollout"
+    stage.cluster.put(ROLLOUTS, made)
+    owned = replica_set()
+    owned["metadata"]["ownerReferences"] = [{**ROLLOUT, "uid": "uid-rollout", "controller": True}]
+    stage.cluster.put(REPLICA_SETS, owned)
+    policy = drain_policy(maxDraining="50%")
+    policy["spec"]["targetRef"] = ROLLOUT
+    stage.cluster.put(DRAIN_POLICIES, policy)
+
+
+@pytest.mark.parametrize("denied", [False, True], ids=["by its scale", "by its ReplicaSets alone"])
+async def test_the_pods_of_another_owner_of_replicasets_are_ordered_and_paced(stage, denied):
+    put_rollout(stage, a=5, b=1, c=20)
+    if denied:
+        stage.cluster.denied.add(("GET", "rollouts"))
+        owned = stage.cluster.get(REPLICA_SETS, "default", "chat-old")
+        owned["spec"]["replicas"] = 3
+        stage.cluster.put(REPLICA_SETS, owned)
+    answer = await stage.removal(pod_deletion_review(stage.get_pod("a")))
+    assert refused(answer, 409)
+    assert "b goes first" in answer["status"]["message"]
+    assert (await stage.removal(pod_deletion_review(stage.get_pod("b"))))["allowed"]
+    assert (await stage.removal(pod_deletion_review(stage.get_pod("a"))))["allowed"]  # half of three, rounded up
+    answer = await stage.removal(pod_deletion_review(stage.get_pod("c")))
+    assert "a, b must finish first" in answer["status"]["message"]
+
+
+async def test_a_policy_for_a_kind_of_another_group_is_not_meant_for_ours(stage):
+    stage.workload(a=5, b=1)
+    policy = drain_policy()
+    policy["spec"]["targetRef"] = ROLLOUT  # of the same name
+    stage.cluster.put(DRAIN_POLICIES, policy)
+    assert (await stage.removal(pod_deletion_review(stage.get_pod("a"))))["allowed"]

@@ -162,7 +162,7 @@ def _add_for_people(commands: "Commands[argparse.ArgumentParser]") -> None:
             "was, or the controller does not tell. With -o json the end is printed, as one document."
         ),
     )
-    watch.add_argument("workload", type=_workload, metavar="deploy/NAME|sts/NAME")
+    watch.add_argument("workload", type=_workload, metavar="deploy/NAME|sts/NAME|rollout/NAME")
     _add_place(watch, _watch)
 
     drain = commands.add_parser(
@@ -254,7 +254,7 @@ def _add_for_the_chart(commands: "Commands[argparse.ArgumentParser]") -> None:
 
 
 def _workload(text: str) -> tuple[str, str]:
-    return _named(text, ("deploy", "deployment", "sts", "statefulset"))
+    return _named(text, ("deploy", "deployment", "sts", "statefulset", "rollout", "rollouts"))
 
 
 def _pod(text: str) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from . import names
-from .drainpolicy import DrainPolicySpec
+from .drainpolicy import WRONG_TARGET, DrainPolicySpec
 from .selector import LABEL_KEY, VALUES
 from .streamproxy import StreamProxySpec
 
@@ -59,8 +59,9 @@ _STREAM_PROXY_RULES = (
 )  # fmt: skip
 
 _DRAIN_POLICY_RULES = (
-    ("!has(self.targetRef.apiVersion) || self.targetRef.apiVersion == 'apps/v1'",
-     "spec.targetRef.apiVersion must be apps/v1"),
+    (("(!has(self.targetRef.apiVersion) || self.targetRef.apiVersion == 'apps/v1') == "
+      "(self.targetRef.kind in ['Deployment', 'StatefulSet', 'ReplicaSet'])"),
+     WRONG_TARGET),
     (("!has(self.maxDraining) || (type(self.maxDraining) == int ? self.maxDraining >= 1 : "
      "string(self.maxDraining).matches('^([1-9][0-9]?|100)%$'))"),
      "spec.maxDraining must be a number of at least 1 or a percentage from 1% to 100%"),

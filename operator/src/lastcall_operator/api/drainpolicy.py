@@ -14,12 +14,13 @@ from .schema import MAX_SECONDS, Part, SpecError, read
 _PERCENT = re.compile(r"([1-9][0-9]?|100)%")
 
 
-class TargetKind(StrEnum):
-    """The kinds of workloads that a policy may be for."""
-
-    DEPLOYMENT = "Deployment"
-    STATEFUL_SET = "StatefulSet"
-    REPLICA_SET = "ReplicaSet"
+#: The kinds of apps/v1 that a policy may be for. One of any other group owns ReplicaSets: an Argo Rollout, say.
+APPS_KINDS = ("Deployment", "StatefulSet", "ReplicaSet")
+APPS = "apps/v1"
+WRONG_TARGET = (
+    "spec.targetRef must be a Deployment, StatefulSet or ReplicaSet of apps/v1, or name the apiVersion and kind of "
+    "another owner of ReplicaSets, as argoproj.io/v1alpha1 and Rollout"
+)
 
 
 class OrderName(StrEnum):
@@ -39,9 +40,23 @@ class EvictionsName(StrEnum):
 class TargetRef(Part, frozen=True):
     """The workload, in the policy's own namespace."""
 
-    kind: Annotated[TargetKind, Meta(description="Deployment, StatefulSet or ReplicaSet.")]
+    kind: Annotated[
+        str,
+        Meta(
+            pattern="^[A-Z][A-Za-z0-9]{0,62}$",
+            max_length=63,
+            description="Deployment, StatefulSet or ReplicaSet; or another kind that owns ReplicaSets, as Rollout.",
+        ),
+    ]
     name: Annotated[str, Meta(min_length=1, max_length=253, description="Its name.")]
-    api_version: Annotated[str, Meta(description="apps/v1.")] = "apps/v1"
+    api_version: Annotated[
+        str,
+        Meta(
+            pattern="^[a-z0-9.-]{1,253}/v[a-z0-9]{1,62}$",
+            max_length=317,
+            description="Its group and version: apps/v1, or that of another kind, as argoproj.io/v1alpha1.",
+        ),
+    ] = APPS
 
 
 class DrainPolicySpec(Part, frozen=True):
@@ -120,8 +135,8 @@ def parse_drain_policy(item: dict[str, Any]) -> DrainPolicyObject:
 
 
 def _check(spec: DrainPolicySpec) -> None:
-    if spec.target_ref.api_version != "apps/v1":
-        raise SpecError(f"spec.targetRef.apiVersion must be apps/v1, not {spec.target_ref.api_version!r}")
+    if (spec.target_ref.api_version == APPS) is not (spec.target_ref.kind in APPS_KINDS):
+        raise SpecError(f"{WRONG_TARGET}, not {spec.target_ref.kind} of {spec.target_ref.api_version}")
     limit = spec.max_draining
     if isinstance(limit, str) and not _PERCENT.fullmatch(limit):
         raise SpecError(f"spec.maxDraining must be a number of at least 1 or a percentage like 25%, not {limit!r}")

@@ -21,6 +21,10 @@ STREAM_PROXY = f"{GROUP}/stream-proxy"
 #: The version of the injection and a hash of what went into it, as JSON.
 INJECTED = f"{GROUP}/injected"
 #: What was the user's own before the injection, as JSON: preStop hooks that were replaced, the grace period.
+#: Labels of pods that name their ReplicaSet's revision: a Deployment's, and an Argo Rollout's.
+TEMPLATE_HASHES = ("pod-template-hash", "rollouts-pod-template-hash")
+#: Annotations of ReplicaSets that say which revision is the newest: a Deployment's, and an Argo Rollout's.
+SEQUENCES = ("deployment.kubernetes.io/revision", "rollout.argoproj.io/revision")
 ORIGINAL = f"{GROUP}/original"
 #: What the injection has to tell (a list of {reason, message}), as JSON; the controller makes events of it.
 NOTES = f"{GROUP}/notes"

@@ -8,7 +8,6 @@ are read separately and written with their version. Decides nothing.
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import structlog
 
@@ -24,18 +23,10 @@ from lastcall_operator.rollout.ordering import Order
 from . import reading
 from .api import Api, Object
 from .flights import Flights
-from .resources import (
-    DEPLOYMENTS,
-    DISRUPTION_BUDGETS,
-    DRAIN_POLICIES,
-    PODS,
-    REPLICA_SETS,
-    STATEFUL_SETS,
-    STREAM_PROXIES,
-    Resource,
-)
-from .selecting import selector_query
-from .sidecars import Sidecars, Target, target_of
+from .resources import DISRUPTION_BUDGETS, DRAIN_POLICIES, PODS, REPLICA_SETS, STREAM_PROXIES
+from .sidecars import Sidecars, target_of
+from .sidecars import Target as Sidecar
+from .targets import Target, Targets, Workload, identity, owner_uid
 
 #: Seconds for which pods, loads and policies are shared between removals.
 FRESH_SECONDS = 0.25
@@ -44,29 +35,14 @@ SETTLED_SECONDS = 1.0
 #: Seconds for the poll of a workload's sidecars; who has not answered by then is silent.
 POLL_SECONDS = 1.0
 
-KINDS: dict[str, Resource] = {
-    "Deployment": DEPLOYMENTS,
-    "StatefulSet": STATEFUL_SETS,
-    "ReplicaSet": REPLICA_SETS,
-}
-
 log = structlog.get_logger("lastcall.observe")
-
-
-@dataclass(frozen=True, slots=True)
-class Workload:
-    """What a DrainPolicy may target: `kind` is Deployment, StatefulSet or ReplicaSet."""
-
-    namespace: str
-    kind: str
-    name: str
 
 
 @dataclass(slots=True)
 class View:
     """A workload at one moment. `pods` is kept up with what we write ourselves, for as long as the view is shared."""
 
-    target: Object
+    target: Target
     pods: dict[str, Object]
     gauges: dict[str, Gauge | None]
     min_available: int
@@ -91,7 +67,7 @@ class View:
             self._read[uid] = replace(pod, evictable=uid not in self.budgeted)
         return self._read[uid]
 
-    def target_of(self, uid: str) -> Target | None:
+    def target_of(self, uid: str) -> Sidecar | None:
         """The sidecar of a pod."""
         pod = self.pods.get(uid)
         return None if pod is None else target_of(pod)
@@ -99,8 +75,7 @@ class View:
     @property
     def replicas(self) -> int:
         """How many pods are wanted."""
-        wanted = self.target["spec"].get("replicas")
-        return 1 if wanted is None else int(wanted)
+        return self.target.replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +91,7 @@ class Observer:
     """Looks at the cluster and the sidecars. One per process."""
 
     def __init__(self, api: Api, sidecars: Sidecars) -> None:
-        self._api, self._sidecars = api, sidecars
+        self._api, self._sidecars, self._targets = api, sidecars, Targets(api)
         self._views: Flights[View] = Flights(FRESH_SECONDS)
         self._policies: Flights[list[Object]] = Flights(FRESH_SECONDS)
         self._parents: Flights[Object | None] = Flights(SETTLED_SECONDS)
@@ -137,12 +112,12 @@ class Observer:
         owner = reading.controller_of(pod)
         if not policies or owner is None:
             return None
-        owners = [(owner["kind"], owner["name"])]
+        owners = [identity(owner)]
         if owner["kind"] == "ReplicaSet":
             replica_set = await self._replica_set(namespace, owner["name"])
             above = None if replica_set is None else reading.controller_of(replica_set)
             if above is not None:
-                owners.append((above["kind"], above["name"]))
+                owners.append(identity(above))
         return _oldest(namespace, policies, owners)
 
     async def policy_again(self, governed: Governed) -> Governed:
@@ -197,16 +172,16 @@ class Observer:
 
     async def _view(self, workload: Workload) -> View:
         namespace = workload.namespace
-        target = await self._api.get(KINDS[workload.kind], namespace, workload.name)
-        query = selector_query(target["spec"].get("selector") or {})
-        pods, budgets, owners, proxies = await asyncio.gather(
-            self._api.list(PODS, namespace, labels=query),
+        target = await self._targets.find(workload)
+        pods, budgets, proxies = await asyncio.gather(
+            self._api.list(PODS, namespace, labels=target.query),
             self._api.list(DISRUPTION_BUDGETS, namespace),
-            self._owners(workload, target, query),
             self.proxies(namespace),
         )
         mine = {
-            pod["metadata"]["uid"]: pod for pod in pods if _owner_uid(pod) in owners or _outlives_owner(pod, workload)
+            pod["metadata"]["uid"]: pod
+            for pod in pods
+            if owner_uid(pod) in target.owners or _outlives_owner(pod, workload)
         }
         targets = [asked for pod in mine.values() if (asked := target_of(pod)) is not None]
         gauges = await self._sidecars.poll(targets, POLL_SECONDS)
@@ -214,14 +189,6 @@ class Observer:
         misses = {uid: self._sidecars.misses(uid) for uid in mine}
         budgeted = frozenset(uid for uid, pod in mine.items() if not reading.evictable(budgets, pod))
         return View(target, mine, gauges, reading.min_available(budgets, mine.values()), needed, misses, budgeted)
-
-    async def _owners(self, workload: Workload, target: Object, query: str) -> frozenset[str]:
-        """UIDs of what owns the pods themselves: all ReplicaSets of a Deployment, or the target."""
-        uid: str = target["metadata"]["uid"]
-        if workload.kind != "Deployment":
-            return frozenset({uid})
-        replica_sets = await self._api.list(REPLICA_SETS, workload.namespace, labels=query)
-        return frozenset(each["metadata"]["uid"] for each in replica_sets if _owner_uid(each) == uid)
 
     async def _replica_set(self, namespace: str, name: str) -> Object | None:
         return await self._parents.get((namespace, name), lambda: self._api.find(REPLICA_SETS, namespace, name))
@@ -249,7 +216,7 @@ def policy_of(policy: DrainPolicyObject, replicas: int) -> Policy:
     )
 
 
-def _oldest(namespace: str, policies: Sequence[Object], owners: list[tuple[Any, Any]]) -> Governed | None:
+def _oldest(namespace: str, policies: Sequence[Object], owners: list[tuple[str, str, str]]) -> Governed | None:
     found = []
     for raw in policies:
         try:
@@ -258,18 +225,15 @@ def _oldest(namespace: str, policies: Sequence[Object], owners: list[tuple[Any, 
             log.warning("drainpolicy.unreadable", name=raw["metadata"]["name"], error=str(error))
             continue
         reference = policy.spec.target_ref
-        if (reference.kind, reference.name) in owners and reference.kind in KINDS:
-            found.append(Governed(Workload(namespace, reference.kind.value, reference.name), policy, raw))
+        workload = Workload(namespace, reference.kind, reference.name, reference.api_version)
+        if workload.identity in owners:
+            found.append(Governed(workload, policy, raw))
     return min(found, key=lambda each: each.policy.age, default=None)
 
 
 def _outlives_owner(pod: Object, workload: Workload) -> bool:
-    """Whether a pod on its way out is of a ReplicaSet that its Deployment has deleted (`revisionHistoryLimit`)."""
+    """Whether a pod on its way out is of a ReplicaSet that its owner has deleted (`revisionHistoryLimit`)."""
     owner, labels = reading.controller_of(pod) or {}, pod["metadata"].get("labels") or {}
-    made = f"{workload.name}-{labels.get('pod-template-hash')}"
-    return workload.kind == "Deployment" and "deletionTimestamp" in pod["metadata"] and owner.get("name") == made
-
-
-def _owner_uid(thing: Object) -> str | None:
-    owner = reading.controller_of(thing)
-    return None if owner is None else owner["uid"]
+    made = {f"{workload.name}-{labels.get(label)}" for label in names.TEMPLATE_HASHES}
+    may = workload.kind not in {"StatefulSet", "ReplicaSet"}
+    return may and "deletionTimestamp" in pod["metadata"] and owner.get("name") in made

@@ -17,7 +17,14 @@ from lastcall_operator.api import names
 from lastcall_operator.api.annotations import LARGEST_SEQUENCE, whole_number
 from lastcall_operator.api.printable import printable
 from lastcall_operator.cluster.api import Api, Object
-from lastcall_operator.cluster.resources import DEPLOYMENTS, DRAIN_POLICIES, REPLICA_SETS, STATEFUL_SETS, Resource
+from lastcall_operator.cluster.resources import (
+    DEPLOYMENTS,
+    DRAIN_POLICIES,
+    REPLICA_SETS,
+    ROLLOUTS,
+    STATEFUL_SETS,
+    Resource,
+)
 from lastcall_operator.errors import ApiUnavailableError, LastcallError, NotFoundError
 
 from .progress import Pace, Patience, Progress, progress
@@ -28,9 +35,8 @@ from .tables import plain, table
 #: kubectl's names for them.
 KINDS: dict[str, Resource] = {
     "deploy": DEPLOYMENTS, "deployment": DEPLOYMENTS, "sts": STATEFUL_SETS, "statefulset": STATEFUL_SETS,
+    "rollout": ROLLOUTS, "rollouts": ROLLOUTS,
 }  # fmt: skip
-_SEQUENCE = "deployment.kubernetes.io/revision"
-
 
 Found = tuple[Progress, list[PodRow]]
 Look = Callable[[], Awaitable[Found]]
@@ -76,11 +82,14 @@ async def _revision(api: Api, workload: Object, namespace: str | None, labels: s
         if any(owner["uid"] == workload["metadata"]["uid"] for owner in item["metadata"].get("ownerReferences", []))
     ]
     newest = max(sets, key=_sequence, default=None)
-    return "" if newest is None else str(newest["metadata"].get("labels", {}).get("pod-template-hash", ""))
+    found = {} if newest is None else newest["metadata"].get("labels", {})
+    return next((str(found[each]) for each in names.TEMPLATE_HASHES if each in found), "")
 
 
 def _sequence(replica_set: Object) -> int:
-    return whole_number(replica_set["metadata"].get("annotations", {}).get(_SEQUENCE), most=LARGEST_SEQUENCE) or 0
+    found = replica_set["metadata"].get("annotations", {})
+    text = next((found[each] for each in names.SEQUENCES if each in found), None)
+    return whole_number(text, most=LARGEST_SEQUENCE) or 0
 
 
 async def _policy(api: Api, resource: Resource, namespace: str | None, name: str) -> Object | None:

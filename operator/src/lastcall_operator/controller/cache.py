@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from lastcall_operator.injection.trial import Template
-from lastcall_operator.status.records import Pod, Service, Workload
+from lastcall_operator.status.records import Pod, Service, Workload, owner_of_sets
 
 Key = tuple[str, ...]
 Object = Mapping[str, Any]
@@ -43,8 +43,8 @@ class Cache:
         return [pod for owner in owners for pod in self.pods.get(("owner", owner), ())]
 
     def sets_of(self, workload: Workload) -> list[Workload]:
-        """A Deployment's ReplicaSets."""
-        if workload.kind != "Deployment":
+        """The ReplicaSets of a Deployment, or of another owner of such."""
+        if workload.kind in {"StatefulSet", "ReplicaSet"}:
             return []
         return [each for index in self.workloads for each in index.get(("owner", workload.uid), ())]
 
@@ -52,21 +52,28 @@ class Cache:
         """The revision that a workload wants; empty when it is not known, or has none."""
         if workload.kind == "ReplicaSet":
             return ""
-        if workload.kind == "Deployment":
+        if workload.kind != "StatefulSet":
             newest = max(self.sets_of(workload), key=lambda each: each.sequence, default=None)
-            return newest.revision if newest is not None and workload.observed else ""
+            known = newest is not None and workload.observed and (newest.sequence > 0 or workload.kind == "Deployment")
+            return newest.revision if newest is not None and known else ""
         return workload.revision if workload.observed else ""
 
     def workload(self, namespace: str, kind: str, name: str) -> Workload | None:
         """A workload by its name."""
-        return next((found for index in self.workloads if (found := _one(index, (kind, namespace, name)))), None)
+        found = next((found for index in self.workloads if (found := _one(index, (kind, namespace, name)))), None)
+        return found or self._owner_of_sets(namespace, kind, name)
+
+    def _owner_of_sets(self, namespace: str, kind: str, name: str) -> Workload | None:
+        """A workload of a kind that is not watched, as its ReplicaSets tell of it."""
+        key = ("owned", namespace, kind, name)
+        return owner_of_sets([each for index in self.workloads for each in index.get(key, ())])
 
     def owners(self, pod: Pod) -> Iterator[Workload]:
         """The workloads that a pod belongs to: the nearest first."""
         nearest = self.workload(pod.namespace, pod.owner_kind, pod.owner_name)
         if nearest is not None:
             yield nearest
-            if nearest.owner_name and (above := self.workload(pod.namespace, "Deployment", nearest.owner_name)):
+            if nearest.owner_name and (above := self.workload(pod.namespace, nearest.owner_kind, nearest.owner_name)):
                 yield above
 
     def proxy(self, namespace: str, name: str) -> Object | None:
@@ -129,7 +136,7 @@ def workload_keys(workload: Workload) -> dict[Key, Workload]:
     """Where a workload is found."""
     keys: list[Key] = [(workload.kind, workload.namespace, workload.name)]
     if workload.owner:
-        keys.append(("owner", workload.owner))
+        keys += [("owner", workload.owner), ("owned", workload.namespace, workload.owner_kind, workload.owner_name)]
     return dict.fromkeys(keys, workload)
 
 

@@ -109,7 +109,7 @@ class Policies:
 
     def _view(self, policy: DrainPolicyObject) -> PolicyView:
         cache, spec, now = self._cache(), policy.spec, self._writes.clock()
-        kind, name = spec.target_ref.kind.value, spec.target_ref.name
+        kind, name = spec.target_ref.kind, spec.target_ref.name
         workload = cache.workload(policy.namespace, kind, name)
         pods = () if workload is None else tuple(cache.pods_of(workload))
         return PolicyView(

@@ -137,7 +137,7 @@ def _watch_workloads(found: kopf.OperatorRegistry, wake: Wake, cache: list[Cache
     @kopf.on.event("apps", "v1", plural, id=f"{plural}-event", registry=found)
     async def _event(body: kopf.Body, **_: Any) -> None:
         record = workload_record(body, kind)
-        owners = {(kind, record.name), ("Deployment", record.owner_name)}
+        owners = {(kind, record.name), (record.owner_kind, record.owner_name)}
         wanted = [each for each in cache[0].policies_in(record.namespace) if target_of(each) in owners]
         _wake_all(wake, "DrainPolicy", wanted)
         if not record.observed and template_of(body, kind) is not None:  # a spec that its controller has yet to see

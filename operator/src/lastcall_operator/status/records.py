@@ -4,7 +4,7 @@ Made by the indexes, read by the reconcilers and the roll-ups. All of them read 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ CONFIG_REASONS = frozenset({"CreateContainerConfigError", "CreateContainerError"
 _UPSTREAM = "LASTCALL_UPSTREAM__URL"
 #: Where it listens.
 _LISTEN = ("LASTCALL_LISTEN__TRAFFIC", "LASTCALL_LISTEN__ADMIN")
-_NEWEST = "deployment.kubernetes.io/revision"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +112,7 @@ class Workload:
     namespace: str
     name: str
     uid: str
-    #: UID of the Deployment that owns a ReplicaSet; empty otherwise
+    #: UID, kind and name of the Deployment, or whatever else, that owns a ReplicaSet; empty otherwise
     owner: str
     owner_name: str
     replicas: int
@@ -133,6 +132,8 @@ class Workload:
     #: StatefulSet: the ordinal of its first pod
     first_ordinal: int = 0
     api_version: str = "apps/v1"
+    owner_kind: str = ""
+    owner_api_version: str = ""
 
     @property
     def rolled(self) -> int:
@@ -173,7 +174,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         owner_name=owner.get("name", ""),
         owner=owner.get("uid", ""),
         created=seconds(metadata.get("creationTimestamp")) or 0.0,
-        revision=labels.get("pod-template-hash") or labels.get("controller-revision-hash") or "",
+        revision=_template_hash(labels) or labels.get("controller-revision-hash") or "",
         phase=status.get("phase", "Pending"),
         scheduled=bool(spec.get("nodeName")),
         ready=conditions.get("Ready", False),
@@ -203,6 +204,10 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
     )
 
 
+def _template_hash(labels: Mapping[str, str]) -> str:
+    return next((labels[each] for each in names.TEMPLATE_HASHES if labels.get(each)), "")
+
+
 def _own_grace(original: str | None) -> int | None:
     """Read what the injection has kept of the pod as it was; where it named no grace, Kubernetes' own counts."""
     if original is None:
@@ -227,8 +232,9 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
     metadata, spec, status = body["metadata"], body.get("spec") or {}, body.get("status") or {}
     owner = owner_of(metadata) if kind == "ReplicaSet" else {}
     template = ((spec.get("template") or {}).get("metadata") or {}).get("labels") or {}
-    revision = status.get("updateRevision", "") if kind == "StatefulSet" else template.get("pod-template-hash", "")
-    sequence = (metadata.get("annotations") or {}).get(_NEWEST, "0")
+    revision = status.get("updateRevision", "") if kind == "StatefulSet" else _template_hash(template)
+    annotations = metadata.get("annotations") or {}
+    sequence = next((annotations[each] for each in names.SEQUENCES if each in annotations), "0")
     strategy = spec.get("updateStrategy") or {}
     return Workload(
         kind=kind,
@@ -237,6 +243,8 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
         uid=metadata["uid"],
         owner=owner.get("uid", ""),
         owner_name=owner.get("name", ""),
+        owner_kind=owner.get("kind", ""),
+        owner_api_version=owner.get("apiVersion", ""),
         replicas=1 if spec.get("replicas") is None else int(spec["replicas"]),
         current_replicas=int(status.get("replicas") or 0),
         revision=revision,
@@ -247,6 +255,33 @@ def workload_record(body: Mapping[str, Any], kind: str) -> Workload:
         selector=dict((spec.get("selector") or {}).get("matchLabels") or {}),
         partition=int((strategy.get("rollingUpdate") or {}).get("partition") or 0) if kind == "StatefulSet" else 0,
         first_ordinal=int((spec.get("ordinals") or {}).get("start") or 0),
+    )
+
+
+def owner_of_sets(sets: Sequence[Workload]) -> Workload | None:
+    """What owns these ReplicaSets, of whatever kind, as they tell of it; None: there are none.
+
+    How many pods it wants is their sum: while it is rolled, both revisions are in it.
+    """
+    newest = max(sets, key=lambda each: each.sequence, default=None)
+    if newest is None:
+        return None
+    return Workload(
+        kind=newest.owner_kind,
+        namespace=newest.namespace,
+        name=newest.owner_name,
+        uid=newest.owner,
+        owner="",
+        owner_name="",
+        replicas=sum(each.replicas for each in sets),
+        current_replicas=sum(each.current_replicas for each in sets),
+        revision="",
+        sequence=0,
+        on_delete=False,
+        progress_deadline_seconds=None,
+        observed=all(each.observed for each in sets),
+        selector=newest.selector,
+        api_version=newest.owner_api_version,
     )
 
 

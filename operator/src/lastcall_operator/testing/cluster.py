@@ -30,6 +30,8 @@ class FakeCluster:
     def __init__(self) -> None:
         self._objects: dict[Key, Object] = {}
         self._versions = itertools.count(1)
+        #: kinds as the API server lists them, by the path of their group and version
+        self._served: dict[str, list[Object]] = {}
         self._runner: web.AppRunner | None = None
         #: requests by method and plural
         self.requests: Counter[tuple[str, str]] = Counter()
@@ -76,6 +78,12 @@ class FakeCluster:
     def put(self, resource: Resource, obj: Object) -> Object:
         """Put an object there, whatever was there before."""
         metadata = obj.setdefault("metadata", {})
+        served = self._served.setdefault(f"/apis/{resource.api_version}", [])
+        served += [
+            {"kind": resource.kind, "name": each}
+            for each in (resource.plural, f"{resource.plural}/status")
+            if {"kind": resource.kind, "name": each} not in served
+        ]
         namespace = metadata.get("namespace") if resource.namespaced else None
         metadata.setdefault("uid", f"uid-{resource.plural}-{metadata['name']}")
         metadata.setdefault("creationTimestamp", "2026-11-22T10:00:00Z")
@@ -96,6 +104,8 @@ class FakeCluster:
         del self._objects[resource.plural, namespace if resource.namespaced else None, name]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        if request.path in self._served:
+            return web.json_response({"kind": "APIResourceList", "resources": self._served[request.path]})
         plural, namespace, name = _parse(request.path)
         self.requests[request.method, plural] += 1
         if late := self.delay_seconds + self.slow.get((request.method, plural), 0.0):
@@ -121,7 +131,7 @@ class FakeCluster:
         if found is None:
             return _status(404, "NotFound", f'{key[0]} "{key[2]}" not found')
         if request.method == "GET":
-            return web.json_response(found)
+            return web.json_response(_scale(found) if request.path.endswith("/scale") else found)
         if request.method == "DELETE":
             grace = (body or {}).get("gracePeriodSeconds")
             if (
@@ -187,6 +197,18 @@ def _parse(path: str) -> tuple[str, str | None, str | None]:
     if parts[0] == "namespaces" and len(parts) > 2:
         namespace, parts = parts[1], parts[2:]
     return parts[0], namespace, parts[1] if len(parts) > 1 else None
+
+
+def _scale(found: Object) -> Object:
+    """The scale subresource of a custom resource: the object's metadata with its UID, and its selector as text."""
+    labels = found["spec"]["selector"]["matchLabels"]
+    selector = ",".join(f"{key}={value}" for key, value in labels.items())
+    return {
+        "kind": "Scale",
+        "metadata": {key: found["metadata"][key] for key in ("name", "namespace", "uid")},
+        "spec": {"replicas": found["spec"]["replicas"]},
+        "status": {"replicas": found["spec"]["replicas"], "selector": selector},
+    }
 
 
 def _selected(query: str, obj: Object) -> bool:

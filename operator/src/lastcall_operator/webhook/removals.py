@@ -15,8 +15,9 @@ import structlog
 
 from lastcall_operator.api import names
 from lastcall_operator.cluster.api import Api, Object
-from lastcall_operator.cluster.observe import FRESH_SECONDS, Governed, Observer, View, Workload, policy_of
+from lastcall_operator.cluster.observe import FRESH_SECONDS, Governed, Observer, View, policy_of
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
+from lastcall_operator.cluster.targets import Workload
 from lastcall_operator.errors import ConflictError
 from lastcall_operator.removal import reservations as reserved
 from lastcall_operator.removal import review
