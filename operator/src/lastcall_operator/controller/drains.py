@@ -116,7 +116,7 @@ class Drains:
         grace = shorter_grace(pod, track, self._writes.clock())
         if grace is not None and await self._writes.delete_pod(pod.namespace, pod.name, pod.uid, grace_seconds=grace):
             log.info("pod.lingers", pod=pod.name, grace_seconds=grace)
-            await self._tell(pod.namespace, track, policies, shortened(track, grace))
+            await self._tell(pod.namespace, track, policies, shortened(track, pod.own_grace_seconds or 0))
 
     async def _end(self, going: Going) -> None:
         track = self._tracks.pop(going, None)

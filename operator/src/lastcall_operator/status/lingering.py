@@ -1,9 +1,12 @@
 """A pod that is deleted and drained, and does not end: its app takes no notice of SIGTERM.
 
 An injected pod has a grace of half an hour for its streams. When they have ended, what is left of it is not the app's:
-the pod is deleted again with the grace that the app had of its own. A later delete may only shorten a grace, and the
-kubelet counts the shorter one from then on.
+the pod is deleted again, so that the app has the grace of its own from now on. A later delete may only shorten a grace,
+and the API server counts it from the first one. Kubelets up to 1.34 keep to the grace that they began with
+(https://github.com/kubernetes/kubernetes/issues/83916), so it is said, too: who knows it can mend the app.
 """
+
+import math
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -37,15 +40,18 @@ def shorter_grace(pod: Pod, track: Track, now: float) -> int | None:
     Never 0, which would take the pod out of the API while its processes live.
     """
     own, given = pod.own_grace_seconds, pod.deletion_grace_seconds
-    if own is None or given is None or not lingers(track, now):
+    if own is None or given is None or pod.deleted is None or not lingers(track, now):
         return None
-    wanted = max(1, own)
+    wanted = max(1, own) + max(0, math.ceil(now - pod.deleted))
     return wanted if wanted < given else None
 
 
-def shortened(track: Track, grace_seconds: int) -> Happened:
+def shortened(track: Track, own_seconds: int) -> Happened:
     """The event of it."""
-    message = f"{track.pod} is drained, and its app does not end: it has its own grace of {grace_seconds} s from now on"
+    message = (
+        f"{track.pod} is drained, and its app does not end on SIGTERM: deleted again with its own grace of "
+        f"{own_seconds} s; a kubelet may keep to the first one (kubernetes#83916)"
+    )
     return Happened(Reason.APP_DOES_NOT_END, message, warning=True, once=True, identity=track.uid)
 
 
