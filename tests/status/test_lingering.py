@@ -49,8 +49,8 @@ def test_the_grace_that_is_left(own, given, now, grace):
 def test_what_is_said_of_it():
     assert not lingers(dataclasses.replace(TRACK, drained=None), LATER)
     assert shortened(TRACK, 30).message == (
-        "chat-0 is drained, and its app does not end on SIGTERM: deleted again with its own grace of 30 s; a kubelet may "
-        "keep to the first one (kubernetes#83916)"
+        "chat-0 is drained, and its app does not end on SIGTERM: deleted again with its own grace of 30 s; a kubelet "
+        "may keep to the first one (kubernetes#83916)"
     )
     assert told([TRACK], "2026-11-28T10:00:00Z") == "chat-0: drained since 2026-11-28T10:00:00Z, its app does not end"
 

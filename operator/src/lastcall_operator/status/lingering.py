@@ -7,7 +7,6 @@ and the API server counts it from the first one. Kubelets up to 1.34 keep to the
 """
 
 import math
-
 from collections.abc import Iterable
 from dataclasses import replace
 
