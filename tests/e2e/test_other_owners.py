@@ -72,7 +72,7 @@ async def test_the_pods_of_a_rollout_leave_in_order(defined: None) -> None:
         await stage.apply(revision)
         first, second = await stage.ready(2)
         await stage.says("drainpolicy/chat", "Accepted", "True", "Rollout chat: 2 pods with a sidecar")
-        held = [stage.hold(first, 3, 30.0, 15080), stage.hold(second, 1, 30.0, 15080)]
+        held = [stage.hold(first, 3, 30.0), stage.hold(second, 1, 30.0)]
         for each in held:
             await each.under_way()
         await stage.kubectl("scale", "replicaset/chat-abc", "--replicas=1")
