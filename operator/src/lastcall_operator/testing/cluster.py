@@ -10,6 +10,7 @@ import copy
 import itertools
 import json
 from collections import Counter
+from datetime import datetime, timedelta
 from typing import Any, Self
 
 from aiohttp import web
@@ -137,8 +138,7 @@ class FakeCluster:
             if (
                 grace is not None and "deletionTimestamp" in found["metadata"]
             ):  # it may be shortened, and is still there
-                shorter = {"metadata": {"deletionGracePeriodSeconds": grace}}
-                return self._write(key, _merged(found, shorter), None)
+                return self._write(key, _merged(found, {"metadata": _shortened(found["metadata"], grace)}), None)
             del self._objects[key]
             return web.json_response({"kind": "Status", "status": "Success"})
         if request.method == "PUT":
@@ -209,6 +209,14 @@ def _scale(found: Object) -> Object:
         "spec": {"replicas": found["spec"]["replicas"]},
         "status": {"replicas": found["spec"]["replicas"], "selector": selector},
     }
+
+
+def _shortened(metadata: Object, grace_seconds: int) -> Object:
+    """A grace counts from the first deletion, and is only ever shortened."""
+    before = metadata["deletionGracePeriodSeconds"]
+    after = min(before, grace_seconds)
+    ends = datetime.fromisoformat(metadata["deletionTimestamp"]) - timedelta(seconds=before - after)
+    return {"deletionGracePeriodSeconds": after, "deletionTimestamp": ends.isoformat()}
 
 
 def _selected(query: str, obj: Object) -> bool:
