@@ -34,6 +34,7 @@ _RULES: dict[str, dict[tuple[str, str, str], tuple[str, ...]]] = {
         ("", "pods", ""): ("get", "list", "patch"),
         ("apps", "deployments replicasets statefulsets", ""): ("get",),
         ("apps", "replicasets", ""): ("list",),
+        ("argoproj.io", "rollouts/scale", ""): ("get",),
         ("policy", "poddisruptionbudgets", ""): ("list",),
         ("lastcall.dev", "drainpolicies", ""): ("get", "list", "patch"),
         ("lastcall.dev", "streamproxies", ""): ("list",),
