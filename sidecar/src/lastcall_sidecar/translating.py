@@ -11,7 +11,7 @@ from .calling import Answer
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
-from .relay import cut_short, is_encoded, is_stream, read_pieces, read_some, read_whole, relay, relay_stream
+from .relay import cut_short, is_encoded, is_stream, read_pieces, read_slices, read_whole, relay, relay_stream
 from .upstream import UpstreamResponse
 from .wire.accumulate import MessageAccumulator
 from .wire.anthropic import ANTHROPIC
@@ -168,12 +168,14 @@ async def _accumulated(exchange: Exchange, answer: UpstreamResponse) -> tuple[in
     decoder, message = Decoder(), MessageAccumulator(keep_cut_strings=_CUT_STRINGS in betas)
     account = ANTHROPIC.account(count_output=exchange.settings.limits.max_output_chars > 0)
     exchange.start(Clock.FIRST_EVENT)
-    while not message.over and (chunk := await read_some(exchange, answer)):
+    async for chunk in read_slices(exchange, answer):
         account.feed(chunk)
         exchange.watch_output(account)
         for event in understood(decoder.feed, chunk):
             exchange.saw_event()
             understood(message.feed, event)
+        if message.over:
+            break
     if not message.over:
         raise cut_short()
     exchange.accumulated = account

@@ -30,7 +30,11 @@ _LF = 0x0A
 _COLON = 0x3A
 #: Complete comment lines in a row. Possessive: a million of them need no memory to go back to.
 _COMMENT_LINES = re.compile(rb"(?::[^\r\n]*+(?:\r\n?+|\n))*+")
+#: The same, and empty lines: between two events neither means anything.
+_NOISE = re.compile(rb"(?:(?::[^\r\n]*+)?+(?:\r\n?+|\n))*+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+#: One line with its end, or the begin of one at the end of what there is.
+_LINE = re.compile(rb"([^\r\n]*+)(\r\n?+|\n|\Z)")
 
 
 class EventTooLargeError(ValueError):
@@ -246,21 +250,30 @@ class Decoder:
             self._after_cr = False
             chunk = chunk[1:] if chunk[0] == _LF else chunk
         events: list[Event] = []
-        for line in chunk.splitlines(keepends=True):
-            content = line.rstrip(b"\r\n")
-            ended = len(content) < len(line)
-            if self._line or not ended or len(content) > self._max_bytes:
+        position = self._pass_noise(chunk, 0)
+        while position < len(chunk) and (line := _LINE.match(chunk, position)):
+            content, position = line[1], line.end()
+            if self._line or not line[2] or len(content) > self._max_bytes:
                 self._hold(content)
-                if not ended:
+                if not line[2]:
                     break
                 content = bytes(self._line)
                 self._line.clear()
             event = self._end_line(content)
             if event:
                 events.append(event)
+            if not content or content[0] == _COLON:
+                position = self._pass_noise(chunk, position)
         if chunk.endswith(b"\r"):
             self._after_cr = True
         return events
+
+    def _pass_noise(self, chunk: bytes, position: int) -> int:
+        """Where the comments and empty lines end that begin here, and belong to no event: a million take no time."""
+        if self._line or self._start or (len(chunk) - position > self._max_bytes and not self._truncate):
+            return position  # a comment that is too long is refused as any line is
+        noise = (_COMMENT_LINES if self.pending else _NOISE).match(chunk, position)
+        return noise.end() if noise else position
 
     def _hold(self, content: bytes) -> None:
         room = self._max_bytes - len(self._line)
