@@ -7,8 +7,9 @@ import pytest
 from lastcall_operator.api import names
 from lastcall_operator.status.lingering import PATIENCE_SECONDS, lingers, shortened, shorter_grace, told, watched
 from lastcall_operator.status.outcomes import Track
+from lastcall_operator.status.policies import conditions
 from lastcall_operator.status.records import pod_record
-from tests.status.scenes import gauge, pod, pod_body
+from tests.status.scenes import gauge, pod, pod_body, policy_view, reading
 
 DRAINED = gauge(state="drained", final=True)
 TRACK = Track("chat-0", "uid-chat-0", "old", began=100.0, last=DRAINED, drained=100.0)
@@ -81,3 +82,11 @@ def test_the_grace_of_a_deletion_is_the_api_servers():
     body["metadata"] |= {"deletionTimestamp": "2026-11-28T10:33:05Z", "deletionGracePeriodSeconds": 1985}
     assert pod_record(body).deletion_grace_seconds == 1985
     assert pod_record(pod_body()).deletion_grace_seconds is None
+
+
+def test_a_condition_names_it():
+    leaving = pod(deleted=100.0, ends=2085.0)
+    view = policy_view(leaving, readings={leaving.uid: reading(state="drained", final=True)}, lingering=(TRACK,))
+    draining = next(each for each in conditions(view, LATER) if each.type == "Draining")
+    assert (draining.status, draining.reason) == (True, "AppDoesNotEnd")
+    assert draining.message == "chat-0: drained since 1970-01-01T00:01:40Z, its app does not end"
