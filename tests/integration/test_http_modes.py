@@ -214,10 +214,12 @@ async def test_while_draining_an_app_is_served_and_its_clients_sent_elsewhere(in
         await asyncio.to_thread(ingress.sidecar.command_line, "undrain")
 
 
-async def test_an_app_is_told_of_its_client_and_nothing_that_the_client_made_up(ingress):
-    part = ingress.part(read_request(), send(OK))
+async def test_an_app_is_told_of_its_client_and_nothing_that_the_client_made_up():
+    given = {"mode": "Ingress", "upstream": {"provider": "Any"}, "listen": {"trustedProxies": []}}
     claims = [("X-Forwarded-For", "203.0.113.9"), ("x-real-ip", "203.0.113.9"), ("Forwarded", "for=203.0.113.9")]
-    await ingress.ask(part, None, claims, method="GET", path="/any")
+    async with on_stage(given) as found:
+        part = found.part(read_request(), send(OK))
+        await found.ask(part, None, claims, method="GET", path="/any")
     host = part.request.header("host")
     told = {name.lower(): value for name, value in part.request.headers}
     assert (told["x-forwarded-for"], told["x-forwarded-host"], told["x-forwarded-proto"]) == ("127.0.0.1", host, "http")
@@ -225,12 +227,9 @@ async def test_an_app_is_told_of_its_client_and_nothing_that_the_client_made_up(
     assert "203.0.113.9" not in str(part.request.headers)
 
 
-async def test_what_a_trusted_proxy_tells_of_the_client_reaches_the_app():
-    given = {
-        "mode": "Ingress",
-        "upstream": {"provider": "Any"},
-        "listen": {"trustedProxies": ["127.0.0.0/8"]},
-    }
+@pytest.mark.parametrize("listen", [{}, {"trustedProxies": ["127.0.0.0/8"]}], ids=["by default", "named"])
+async def test_what_a_trusted_proxy_tells_of_the_client_reaches_the_app(listen):
+    given = {"mode": "Ingress", "upstream": {"provider": "Any"}, "listen": listen}
     async with on_stage(given) as found:
         part = found.part(read_request(), send(OK))
         claims = [("X-Forwarded-For", "203.0.113.9"), ("X-Forwarded-Proto", "https")]

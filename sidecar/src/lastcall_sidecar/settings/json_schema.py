@@ -5,14 +5,14 @@ from typing import Any
 import msgspec
 
 from .checks import RESTART
-from .schema import LogFormat, LogLevel, Mode, Provider, Settings
+from .schema import LogFormat, LogLevel, Mode, Provider, Readiness, Settings
 
 
 def json_schema() -> dict[str, Any]:
     """The schema, whole: no references, so that an editor, a CRD or a chart can take any part of it."""
     made = msgspec.json.schema(Settings, ref_template="{name}")
     definitions = made["$defs"]
-    for enum in (Mode, Provider, LogLevel, LogFormat):  # in the order of their making, not of the alphabet
+    for enum in (Mode, Provider, Readiness, LogLevel, LogFormat):  # in the order of their making, not of the alphabet
         definitions[enum.__name__]["enum"] = [member.value for member in enum]
     settings = _inline(made, definitions)
     for path in RESTART:

@@ -62,6 +62,13 @@ class LogFormat(StrEnum):
     TEXT = "text"
 
 
+#: Loopback, and the networks of RFC 1918, 3927, 4193, 4291 and 6598, in which clusters give pods and nodes addresses.
+PRIVATE_NETWORKS = (
+    "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+    "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
+
+
 class Readiness(StrEnum):
     """Until when the pod's readiness probe succeeds in a drain that ends with the pod."""
 
@@ -430,9 +437,10 @@ class Listen(Section, frozen=True):
             max_length=100,
             description="Addresses and networks (10.0.0.0/8) of the proxies in front whose `X-Forwarded-*` and "
             "`Forwarded` the app in mode Ingress gets, with the proxy's own address behind theirs. From anybody else "
-            "these headers are replaced, because a client can write what it likes into them.",
+            "these headers are replaced, because a client can write what it likes into them. By default loopback and the "
+            "private networks: an ingress controller calls from such an address, a client outside the cluster does not.",
         ),
-    ] = ()
+    ] = PRIVATE_NETWORKS
 
 
 class Logs(Section, frozen=True):
