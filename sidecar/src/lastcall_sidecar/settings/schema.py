@@ -437,8 +437,8 @@ class Listen(Section, frozen=True):
             max_length=100,
             description="Addresses and networks (10.0.0.0/8) of the proxies in front whose `X-Forwarded-*` and "
             "`Forwarded` the app in mode Ingress gets, with the proxy's own address behind theirs. From anybody else "
-            "these headers are replaced, because a client can write what it likes into them. By default loopback and the "
-            "private networks: an ingress controller calls from such an address, a client outside the cluster does not.",
+            "these headers are replaced, because a client can write what it likes into them. By default loopback and "
+            "the private networks: from there ingress controllers call, and no client outside the cluster.",
         ),
     ] = PRIVATE_NETWORKS
 
