@@ -52,10 +52,15 @@ def mended(body: bytes) -> bytes:
     """
     fields = members(body)
     mender = _Mender()
-    messages = [made for raw in items(fields["messages"]) if (made := mender.message(raw)) is not None]
+    # Held once each: a body may have many megabytes, and the memory of this is accounted for.
+    raws = items(fields["messages"])
+    fields["messages"] = b""
+    messages = [made for raw in raws if (made := mender.message(raw)) is not None]
     if not mender.has_changed:
         return body
+    del raws
     fields["messages"] = written_list(messages)
+    del messages
     if mender.lacks_thinking and _type(fields.get("thinking", b"{}")) == "enabled":
         # A turn that goes on must begin with thinking then; and this edit may only be asked for while somebody thinks.
         fields["thinking"] = b'{"type":"disabled"}'
@@ -107,9 +112,14 @@ class _Mender:
         if made == said:
             return raw
         self.has_changed = True
+        if not made:
+            return None
+        del said
         fields = members(raw)
+        fields["content"] = b""
         fields["content"] = written_list(made)
-        return written(fields) if made else None
+        del made
+        return written(fields)
 
     def _block(self, raw: bytes, role: str) -> bytes | None:
         try:

@@ -53,12 +53,14 @@ def text(raw: bytes | bytearray | None) -> str | None:
 
 def written(fields: Mapping[str, bytes]) -> bytes:
     """Return the object with these members."""
-    return b"{" + b",".join(json.dumps(key).encode() + b":" + value for key, value in fields.items()) + b"}"
+    parts = [part for key, value in fields.items() for part in (b",", json.dumps(key).encode(), b":", value)]
+    return b"".join([b"{", *parts[1:], b"}"])  # in one copy: a value may have many megabytes
 
 
 def written_list(values: Iterable[bytes]) -> bytes:
     """Return the list of these values."""
-    return b"[" + b",".join(values) + b"]"
+    parts = [part for value in values for part in (b",", value)]
+    return b"".join([b"[", *parts[1:], b"]"])
 
 
 def _unread(_: str) -> None:
