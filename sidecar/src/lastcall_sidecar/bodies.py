@@ -8,9 +8,10 @@ interpreter, and no other client's stream may wait that long. That is decided by
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -26,7 +27,7 @@ from .memory import Held, Memory
 from .wire.body import BodyError, RequestBody, scan
 from .wire.messages_on_chat import tokens
 from .wire.protocol import ErrorKind
-from .wire.splice import Piece, splice
+from .wire.splice import splice
 from .wire.translate import TRANSLATIONS, Rewriting
 from .wire.translation import Asked, Options, Translation, TranslationError
 from .wire.work import Weight, answer_seconds, request_seconds, scanning, weigh
@@ -179,36 +180,30 @@ class Bodies:
         body.length, body.stream = held.size, _stream(exchange, held)
         return about
 
-    @asynccontextmanager
-    async def answered(
-        self, exchange: Exchange, translation: Translation, pieces: list[bytes], asked: Asked
-    ) -> AsyncIterator[tuple[list[Piece], int]]:
-        """An upstream's whole answer in the client's protocol, and its length.
+    @contextmanager
+    def holding(self, exchange: Exchange) -> Iterator[tuple[Held, Callable[[int], Awaitable[None]]]]:
+        """Something of an upstream's answer that is held until the context ends, and what charges it."""
+        held = Held(self._memory)
+        try:
+            yield held, partial(self._memory.charge, exchange, held.account)
+        finally:
+            held.let_go()
+
+    async def answered(self, exchange: Exchange, translation: Translation, held: Held, asked: Asked) -> None:
+        """Put an upstream's whole answer into the client's protocol. What is held has been charged.
 
         Errors: UpstreamFailure; Refusal where there is not enough memory, or time.
         """
-        size = sum(map(len, pieces))
-        await self._in_turn(size)
-        whole = b"".join(pieces) if size <= ANSWER_HERE_BYTES else None
-        if whole is not None and answer_seconds(whole) <= HERE_SECONDS:
-            try:
-                made = translation.answer(whole, asked)
-            except TranslationError as error:
-                raise _not_understood(error) from error
-            yield [made], len(made)
-            return
-        held = Held(self._memory)
+        await self._in_turn(held.size)
+        whole = b"".join(held.pieces) if held.size <= ANSWER_HERE_BYTES else None
         try:
-            held.pieces[:] = pieces
-            await self._memory.charge(exchange, held.account, size)
+            if whole is not None and answer_seconds(whole) <= HERE_SECONDS:
+                held.pieces[:] = [translation.answer(whole, asked)]
+                return
             pair = next(pair for pair, one in TRANSLATIONS.items() if one is translation)
-            try:
-                await self._rewrite(exchange, {"do": "answer", "pair": pair, "asked": dataclasses.asdict(asked)}, held)
-            except BodyError as error:
-                raise _not_understood(error) from error
-            yield held.pieces, held.size
-        finally:
-            held.let_go()
+            await self._rewrite(exchange, {"do": "answer", "pair": pair, "asked": dataclasses.asdict(asked)}, held)
+        except (TranslationError, BodyError) as error:
+            raise _not_understood(error) from error
 
     async def _translate(
         self, exchange: Exchange, way: Way, rewriting: Rewriting, held: Held, content: RequestBody

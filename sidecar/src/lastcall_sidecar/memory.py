@@ -56,7 +56,7 @@ class Memory:
             raise Refusal(
                 exchange.route.protocol.status(ErrorKind.OVERLOADED),
                 ErrorKind.OVERLOADED,
-                "Server busy — too many request bodies are held (limits.maxBufferedBytes)",
+                "Server busy — too much is held in memory (limits.maxBufferedBytes)",
                 RETRY_AFTER_SECONDS,
             ) from None
         finally:

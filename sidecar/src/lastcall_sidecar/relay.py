@@ -7,7 +7,7 @@ know as one is a failure that the client is told.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -27,6 +27,12 @@ MAX_WHOLE_BYTES = 32 * 1024 * 1024
 #: Bytes of a stream that are looked at before others have their turn: some ten thousand lines, ten milliseconds.
 SLICE_BYTES = 16 * 1024
 
+#: What a stream may hold of an event without being charged for it: as much as a verbatim one holds at most.
+HELD_FREE_BYTES = 64 * 1024
+
+#: Charges so many bytes to what `limits.maxBufferedBytes` bounds; waits while others hold too much.
+Charge = Callable[[int], Awaitable[None]]
+
 #: Seconds that a stream which has told its end may take for its body's, before its connection is given up.
 BODY_END_SECONDS = 0.25
 
@@ -39,6 +45,10 @@ class Passage(Protocol):
 
     #: Events of our own may be put behind what has left.
     insertable: bool
+
+    @property
+    def held(self) -> int:
+        """Bytes of an event that is not whole yet."""
 
     @property
     def enough(self) -> bool:
@@ -90,11 +100,16 @@ async def _relay_whole(exchange: Exchange, answer: UpstreamResponse, headers: He
     await exchange.send_body(b"", more=False)
 
 
-async def relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: Headers, passage: Passage) -> None:
+async def relay_stream(
+    exchange: Exchange, answer: UpstreamResponse, headers: Headers, passage: Passage, charge: Charge | None = None
+) -> None:
     """Pass a stream on through `passage`; `headers` are the answer's for the client.
 
-    Errors: UpstreamFailure when it is cut short.
+    `charge` takes the bytes that the passage holds back, at their most.
+
+    Errors: UpstreamFailure when it is cut short; those of `charge`.
     """
+    charged = HELD_FREE_BYTES
     exchange.mark_stream()
     await exchange.send_head(answer.status_code, headers)
     limited = exchange.settings.limits.max_output_chars > 0
@@ -105,6 +120,7 @@ async def relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: He
     over = False
     async for chunk in read_slices(exchange, answer):
         ready = passage.feed(chunk)
+        charged = await _charged(passage, charge, charged)
         if ready and not over:
             if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
                 exchange.saw_event()
@@ -129,6 +145,15 @@ async def relay_stream(exchange: Exchange, answer: UpstreamResponse, headers: He
     await exchange.send_body(tail, more=False)
 
 
+async def _charged(passage: Passage, charge: Charge | None, charged: int) -> int:
+    """Charge what the passage holds beyond `charged`; the most that it has held."""
+    held = passage.held
+    if charge is None or held <= charged:
+        return charged
+    await charge(held - charged)
+    return held
+
+
 def cut_short() -> UpstreamFailure:
     """What is to be said of a stream whose body ended before its protocol did."""
     return UpstreamFailure("truncated", 502, ErrorKind.API, "the upstream ended its stream before the stream's own end")
@@ -149,10 +174,10 @@ async def read_whole(exchange: Exchange, answer: UpstreamResponse) -> bytes:
     return b"".join(await read_pieces(exchange, answer))
 
 
-async def read_pieces(exchange: Exchange, answer: UpstreamResponse) -> list[bytes]:
-    """The whole body of an answer that we must understand.
+async def read_pieces(exchange: Exchange, answer: UpstreamResponse, charge: Charge | None = None) -> list[bytes]:
+    """The whole body of an answer that we must understand. `charge` takes the bytes of each piece.
 
-    Errors: UpstreamFailure, also for one that is encoded, or larger than `MAX_WHOLE_BYTES`.
+    Errors: UpstreamFailure, also for one that is encoded, or larger than `MAX_WHOLE_BYTES`; those of `charge`.
     """
     if is_encoded(answer):
         raise UpstreamFailure(
@@ -166,6 +191,8 @@ async def read_pieces(exchange: Exchange, answer: UpstreamResponse) -> list[byte
             raise UpstreamFailure(
                 "protocol", 502, ErrorKind.API, f"the upstream's answer is larger than {MAX_WHOLE_BYTES} bytes"
             )
+        if charge is not None:
+            await charge(len(chunk))
     return chunks
 
 

@@ -11,7 +11,18 @@ from .calling import Answer
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
-from .relay import cut_short, is_encoded, is_stream, read_pieces, read_slices, read_whole, relay, relay_stream
+from .memory import Held
+from .relay import (
+    Charge,
+    cut_short,
+    is_encoded,
+    is_stream,
+    read_pieces,
+    read_slices,
+    read_whole,
+    relay,
+    relay_stream,
+)
 from .upstream import UpstreamResponse
 from .wire.accumulate import MessageAccumulator
 from .wire.anthropic import ANTHROPIC
@@ -43,6 +54,11 @@ class Translating:
     def __init__(self, translator: StreamTranslator) -> None:
         self._decoder = Decoder()
         self._translator = translator
+
+    @property
+    def held(self) -> int:
+        """Bytes of an event that is not whole yet."""
+        return self._decoder.held
 
     @property
     def enough(self) -> bool:
@@ -82,21 +98,24 @@ async def relay_translated(
     elif status >= 300:
         raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: it answered {status}, which leads nowhere")
     elif asked.stream and is_stream(answer) and not is_encoded(answer):
-        await relay_stream(exchange, answer, [*_STREAM, *headers], Translating(translation.stream(asked)))
+        with bodies.holding(exchange) as (_, charge):
+            passage = Translating(translation.stream(asked))
+            await relay_stream(exchange, answer, [*_STREAM, *headers], passage, charge)
     elif asked.stream and b"json" not in answer.header.get(b"content-type", b"").lower():
         raise _no_stream()
     else:
-        pieces = await read_pieces(exchange, answer)
-        # No error is longer, and a long answer is not read here.
-        begin = b"".join(pieces) if sum(map(len, pieces)) <= MAX_ERROR_BYTES else b""
-        failed = translation.failed(begin)
-        if failed is not None:
-            # Clients try a 502 again, and some of what fails with status 200 never goes well.
-            await exchange.send_json(failed, translation.error(failed, begin, exchange.request_id), headers)
-        elif asked.stream:
-            raise _no_stream()
-        else:
-            await _send_translated(exchange, pieces, translation, asked, headers, bodies)
+        with bodies.holding(exchange) as (held, charge):
+            held.pieces += await read_pieces(exchange, answer, charge)
+            # No error is longer, and a long answer is not read here.
+            begin = b"".join(held.pieces) if held.size <= MAX_ERROR_BYTES else b""
+            failed = translation.failed(begin)
+            if failed is not None:
+                # Clients try a 502 again, and some of what fails with status 200 never goes well.
+                await exchange.send_json(failed, translation.error(failed, begin, exchange.request_id), headers)
+            elif asked.stream:
+                raise _no_stream()
+            else:
+                await _send_translated(exchange, held, translation, asked, headers, bodies)
 
 
 def _no_stream() -> UpstreamFailure:
@@ -122,23 +141,25 @@ async def relay_as_one(
     elif not whole:
         await relay(exchange, answer)
     else:
-        status, body = await _accumulated(exchange, answer)
-        if translation is not None and asked is not None:
-            if status == 200:
-                await _send_translated(exchange, [body], translation, asked, _headers(answer), bodies)
-                return
-            body = _error(exchange, translation, status, body)
-        await exchange.send_json(status, body, _headers(answer))
+        with bodies.holding(exchange) as (held, charge):
+            status, body = await _accumulated(exchange, answer, charge)
+            if translation is not None and asked is not None:
+                if status == 200:
+                    held.pieces.append(body)
+                    await _send_translated(exchange, held, translation, asked, _headers(answer), bodies)
+                    return
+                body = _error(exchange, translation, status, body)
+            await exchange.send_json(status, body, _headers(answer))
 
 
 async def _send_translated(
-    exchange: Exchange, pieces: list[bytes], translation: Translation, asked: Asked, headers: Headers, bodies: Bodies
+    exchange: Exchange, held: Held, translation: Translation, asked: Asked, headers: Headers, bodies: Bodies
 ) -> None:
-    async with bodies.answered(exchange, translation, pieces, asked) as (made, size):
-        await exchange.send_head(200, [*_JSON, (b"content-length", b"%d" % size), *headers])
-        for piece in made:
-            await exchange.send_body(bytes(piece))
-        await exchange.send_body(b"", more=False)
+    await bodies.answered(exchange, translation, held, asked)
+    await exchange.send_head(200, [*_JSON, (b"content-length", b"%d" % held.size), *headers])
+    for piece in held.pieces:
+        await exchange.send_body(bytes(piece))
+    await exchange.send_body(b"", more=False)
 
 
 def _error(exchange: Exchange, translation: Translation, status: int, body: bytes) -> bytes:
@@ -160,7 +181,7 @@ async def pass_error(exchange: Exchange, answer: Answer) -> None:
     await exchange.send_body(answer.body, more=False)
 
 
-async def _accumulated(exchange: Exchange, answer: UpstreamResponse) -> tuple[int, bytes]:
+async def _accumulated(exchange: Exchange, answer: UpstreamResponse, charge: Charge) -> tuple[int, bytes]:
     """The status and body that a stream comes to: a message, or the error that ended it."""
     if is_encoded(answer):
         raise UpstreamFailure("protocol", 502, ErrorKind.API, "the upstream encoded a stream that must be understood")
@@ -169,6 +190,7 @@ async def _accumulated(exchange: Exchange, answer: UpstreamResponse) -> tuple[in
     account = ANTHROPIC.account(count_output=exchange.settings.limits.max_output_chars > 0)
     exchange.start(Clock.FIRST_EVENT)
     async for chunk in read_slices(exchange, answer):
+        await charge(len(chunk))
         account.feed(chunk)
         exchange.watch_output(account)
         for event in understood(decoder.feed, chunk):

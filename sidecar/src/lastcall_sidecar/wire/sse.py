@@ -240,6 +240,11 @@ class Decoder:
         self._truncated = False
 
     @property
+    def held(self) -> int:
+        """Bytes of an event, or of a line, that wait for the rest."""
+        return len(self._line) + len(self._data)
+
+    @property
     def pending(self) -> bool:
         """Whether something of an event, or of a line, waits for the rest."""
         return bool(self._line or self._data or self._event or self._retry is not None)
