@@ -58,6 +58,13 @@ def test_the_sidecar_takes_it_and_reports_the_hash(tmp_path, mode, key):
     assert found.auth.api_keys_file is None
 
 
+@pytest.mark.parametrize(("drain", "told"), [({}, None), ({"readiness": "FailAtOnce"}, "FailAtOnce")])
+def test_readiness_is_told_only_where_it_is_not_the_default(tmp_path, drain, told):
+    rendered = render(proxy("Gateway", drain=drain), None)
+    assert yaml.safe_load(rendered.text)["drain"].get("readiness") == told
+    assert as_loaded(rendered, tmp_path, {}).settings.drain.readiness == (told or "UntilDrained")
+
+
 def test_secrets_are_named_by_the_files_that_the_injection_mounts():
     made = proxy(
         "Egress",

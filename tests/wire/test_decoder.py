@@ -71,6 +71,17 @@ def test_empty_chunks_change_nothing():
     assert decode([b"", b"data: a\r", b"", b"\n", b"", b"\r\n"]) == [Event("message", "a")]
 
 
+def test_held_is_what_waits_for_the_rest_of_its_event():
+    decoder = Decoder()
+    assert [(decoder.feed(chunk), decoder.held)[1] for chunk in (b"da", b"ta: ab\n", b"data: c", b"\n", b"\n")] == [
+        2,
+        3,
+        10,
+        5,
+        0,
+    ]
+
+
 def test_pending_tells_whether_something_waits():
     decoder = Decoder()
     for begun in [b"d", b"data: a\n", b": c", b"event: a\n", b"retry: 1\n"]:

@@ -225,6 +225,12 @@ def test_an_answer_without_id_has_one_of_its_own(top):
     assert len(first) == len("msg_") + 24
 
 
+def test_a_calls_id_that_is_too_long_to_be_carried_stays():
+    identity = "functions.f:" * 30
+    (found,) = content(answer(completion("tool_calls", tool_calls=[call("{}", identity)])))
+    assert found["id"] == identity
+
+
 def test_another_id_is_kept():
     assert answer(completion(top={"id": "resp-1"})).id == "msg_resp-1"
 

@@ -23,6 +23,11 @@ def text(words):
     return {"type": "text", "text": words}
 
 
+def test_the_estimate_and_the_question_are_made_in_one_go():
+    asked = body(text("hi"), system="s", tools=[TOOL])
+    assert tokens.count(asked, "qwen") == (tokens.estimate(asked, "qwen"), tokens.tokenize_request(asked, "qwen"))
+
+
 def test_what_vllm_is_asked():
     asked = tokens.tokenize_request(body(text("hi"), system="s", tools=[TOOL], thinking={"type": "adaptive"}), "qwen")
     assert json.loads(asked) == {
