@@ -13,7 +13,7 @@ from tests.support.scripted_upstream import json_response
 from tests.support.silence import Silence
 from tests.support.stage import on_stage
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.soak, pytest.mark.asyncio(loop_scope="session")]
 
 #: More than at rest.
 ALLOWED_SECONDS = 0.02
