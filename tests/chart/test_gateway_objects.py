@@ -88,7 +88,7 @@ def test_secrets_are_mounted_as_folders_and_named_by_file(
         if "secret" in volume:
             (item,) = volume["secret"]["items"]
             found[volume["name"]] = (volume["secret"]["secretName"], item["key"], item["path"])
-            assert volume["secret"]["defaultMode"] == 0o440
+            assert volume["secret"]["defaultMode"] == 0o444
     assert found == secrets
     written = config(values)
     named = {
@@ -114,8 +114,8 @@ def test_each_upstream_has_the_key_that_is_named_for_it() -> None:
         {**upstreams[2], "apiKeyFile": "/etc/lastcall/upstream-us/api-key"},
     ]
     assert {volume["name"]: volume["secret"] for volume in pod(values)["volumes"] if "secret" in volume} == {
-        "upstream-us": {"secretName": "a", "defaultMode": 0o440, "items": [{"key": "api-key", "path": "api-key"}]},
-        "upstream-vllm": {"secretName": "b", "defaultMode": 0o440, "items": [{"key": "token", "path": "api-key"}]},
+        "upstream-us": {"secretName": "a", "defaultMode": 0o444, "items": [{"key": "api-key", "path": "api-key"}]},
+        "upstream-vllm": {"secretName": "b", "defaultMode": 0o444, "items": [{"key": "token", "path": "api-key"}]},
     }
     mounts = {mount["name"]: mount["mountPath"] for mount in container(values)["volumeMounts"]}
     assert mounts["upstream-vllm"] == "/etc/lastcall/upstream-vllm"

@@ -125,5 +125,5 @@ def test_the_webhook_reads_cert_manager_s_files() -> None:
     assert "--certificate-folder=/etc/lastcall/tls" in container["args"]
     assert {"name": "tls", "mountPath": "/etc/lastcall/tls", "readOnly": True} in container["volumeMounts"]
     (volume,) = [volume for volume in spec["volumes"] if volume["name"] == "tls"]
-    assert volume["secret"] == {"secretName": "lastcall-webhook-tls", "defaultMode": 0o440}
+    assert volume["secret"] == {"secretName": "lastcall-webhook-tls", "defaultMode": 0o444}
     assert "certificate-folder" not in text()

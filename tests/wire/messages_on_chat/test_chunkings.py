@@ -86,7 +86,9 @@ def dialects(draw, names):
     index = draw(st.sampled_from(["right", "zero", "none", "text"]))
     identity = draw(st.sampled_from(["own", "one", "each part's", "number", "empty", "none"]))
     is_named_again, is_whole = draw(st.booleans()), draw(st.booleans())
-    how = draw(st.sampled_from(["text", "object", "twice", "empty first", "again"]))
+    # What is told again under another id, or under none, is another call.
+    again = ["again"] if identity in {"own", "one", "number"} else []
+    how = draw(st.sampled_from(["text", "object", "twice", "empty first", *again]))
     parts, count = [], 0
     for number, name in enumerate(names):
         text = json.dumps({"n": number, "odd": draw(VALUES)})

@@ -276,6 +276,11 @@ UNCLEAR = {
     "cut before the next": [call(0, '{"city":"Ro', id="a", name="f"), call(1, ROME, id="b", name="f")],
     "cut, encoded twice": [call(0, '"{\\"a', id="a", name="f")],
     "a name and nothing behind a whole call": [call(0, ROME, name="f"), call(0, "", name="f")],
+    "a whole call once more, in pieces": [
+        call(0, ROME, id="a", name="f"),
+        call(0, ROME[:8], id="a", name="f"),
+        call(0, ROME[8:], id="a", name="f"),
+    ],
     "a name twice, and no arguments": [call(0, "", name="f"), call(0, "", name="f")],
     "a name in pieces, or two": [call(0, "", name="get_"), call(0, ROME, name="weather")],
     "a name twice with other ids": [call(0, "", id="a", name="f"), call(0, ROME, id="b", name="f")],

@@ -83,7 +83,7 @@ class Arguments:
     looked at as a whole once it has ended: clients keep of bad JSON what they can read, and call a tool with that.
     """
 
-    __slots__ = ("_behind", "_digest", "_held", "_is_checked", "_object", "_odd", "_parts", "given", "is_empty")
+    __slots__ = ("_behind", "_held", "_is_checked", "_object", "_odd", "_parts", "digest", "given", "is_empty")
 
     def __init__(self, *, is_checked: bool = True) -> None:
         self._is_checked = is_checked
@@ -99,7 +99,7 @@ class Arguments:
         self._object = ArgumentStream()
         #: What has been told of the object while it goes on, and what all of it is known by from then on.
         self._parts: list[str] = []
-        self._digest = b""
+        self.digest = b""
         #: The object's bracket waits for its first member.
         self._held = False
         #: An object without members has ended.
@@ -112,7 +112,11 @@ class Arguments:
 
     def are(self, text: str) -> bool:
         """Whether that is the object, told once more."""
-        return self.ended and _digest(text.strip(_SPACE)) == self._digest
+        return self.ended and _digest(text.strip(_SPACE)) == self.digest
+
+    def repeat(self, other: "Arguments") -> bool:
+        """Whether both have ended, and are one object told twice."""
+        return self.ended and other.ended and self.digest == other.digest
 
     def take(self, part: str) -> str:
         """Return what of the next part belongs to the object, as soon as that has a member.
@@ -154,7 +158,7 @@ class Arguments:
         self._parts.append(taken)
         if self.ended:
             text = "".join(self._parts)
-            self._digest = _digest(text)
+            self.digest = _digest(text)
             self._parts = [""]
             if (
                 self._is_checked

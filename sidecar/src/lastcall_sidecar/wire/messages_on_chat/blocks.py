@@ -93,7 +93,18 @@ class ThinkingBlock(Block):
 class ToolBlock(Block):
     """A tool call. It is complete when its arguments are an object that has ended."""
 
-    __slots__ = ("_extra", "_identity", "_ids", "_number", "_spilled", "arguments", "id", "is_doubtful", "name")
+    __slots__ = (
+        "_extra",
+        "_identity",
+        "_ids",
+        "_number",
+        "_spilled",
+        "arguments",
+        "before",
+        "id",
+        "is_doubtful",
+        "name",
+    )
 
     def __init__(self, ids: Ids, number: int, spilled: dict[str, msgspec.Raw]) -> None:
         super().__init__("tool_use", "input_json")
@@ -103,6 +114,8 @@ class ToolBlock(Block):
         self.arguments = Arguments()
         #: It may be the call before it whose name was told once more, or the other way round: its arguments will tell.
         self.is_doubtful = False
+        #: The call before it, where both have one id and one name.
+        self.before: ToolBlock | None = None
         #: Its place among the answer's calls, and what it is called there once that was asked for.
         self._number = number
         self._ids = ids
@@ -142,6 +155,8 @@ class ToolBlock(Block):
         if self.is_doubtful and not self.arguments.given:
             raise TranslationError(UNCLEAR)
         self.add(self.arguments.end(is_cut=is_cut))
+        if self.before is not None and self.arguments.repeat(self.before.arguments):
+            raise TranslationError(UNCLEAR)
 
     @property
     def is_known(self) -> bool:

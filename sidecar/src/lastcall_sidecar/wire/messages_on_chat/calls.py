@@ -46,6 +46,9 @@ class Calls:
                 raise TranslationError(f"the upstream's answer has more than {MAX_CALLS} calls")
             # The name alone, behind a whole call of that name: it may be that one's, whatever its id is.
             block.is_doubtful = found is not None and found.name == name and not arguments.strip()
+            # Of one id and one name: another call, unless its arguments turn out to be the same once more.
+            is_same = found is not None and bool(call.id) and (call.id, name) == (found.id, found.name)
+            block.before = found if is_same else None
             self.all.append(block)
         block.take(call)
         self._remember(block, call)
@@ -95,10 +98,12 @@ def _begins(found: ToolBlock, identity: str, name: str, arguments: str) -> bool:
         return is_other
     if not found.arguments.ended:
         return is_other and name != found.name
-    if name == found.name and found.arguments.is_empty and arguments.strip() not in {"", "{}"}:
-        # The arguments behind an empty object in their place; or another call.
-        if not is_same:
+    if name == found.name and found.arguments.is_empty and not is_same and arguments.strip() != "{}":
+        # The arguments behind an empty object in their place, or another call; without any, another id tells.
+        if arguments.strip() or not is_other:
             raise TranslationError(UNCLEAR)
+        return True
+    if name == found.name and found.arguments.is_empty and arguments.strip() not in {"", "{}"}:
         return False
     if name == found.name and is_same:
         return bool(arguments.strip()) and not found.arguments.are(arguments)
