@@ -41,7 +41,7 @@ def lines_of(request):
         pytest.param([b"X-Text: \xc3\xa9t\xc3\xa9 \xe7\x81\xaf", b'X-Quoted: "a; b", c'], id="UTF-8"),
         pytest.param([b"X-Long: " + b"v" * 30_000], id="30 KB"),
         pytest.param([b"User-Agent: me", b"Accept: */*", b"Content-Type: application/json"], id="no header of our own"),
-        pytest.param([b"Forwarded: for=1", b"X-Forwarded-For: 1.2.3.4", b"traceparent: 00-1-2-01"], id="of other hops"),
+        pytest.param([b"traceparent: 00-1-2-01", b"tracestate: a=b", b"Priority: u=1"], id="of other hops"),
         pytest.param([], id="none"),
     ],
 )
