@@ -22,6 +22,7 @@ AGAIN = (
     {"role": "user", "content": [RESULT["content"][0] | {"tool_use_id": "t2"}]},
 )
 TOOL = {"name": "a", "input_schema": {"type": "object"}}
+STRICT = {"strict": True, "input_schema": TOOL["input_schema"] | {"additionalProperties": False}}
 THOUGHT = {"type": "thinking", "thinking": "Hm", "signature": sign(1, "Hm")}
 HIDDEN = {"type": "redacted_thinking", "data": sign(1, REDACTED)}
 BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
@@ -109,7 +110,7 @@ def without(name):
         pytest.param(
             GOOD | {"tools": [TOOL], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}}, id="one call"
         ),
-        pytest.param(GOOD | {"tools": [TOOL | CACHED | {"strict": True, "description": "x"}]}, id="a tool's fields"),
+        pytest.param(GOOD | {"tools": [TOOL | CACHED | STRICT | {"description": "x"}]}, id="a tool's fields"),
         pytest.param(GOOD | {"tool_choice": {"type": "none"}}, id="no tools, none chosen"),
         pytest.param(image(**PIXEL), id="image"),
         pytest.param(image(type="url", url="https://a/b.png"), id="image by URL"),
