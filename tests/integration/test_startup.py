@@ -20,6 +20,9 @@ from tests.support.sidecar_process import TEST_LOOP, SidecarProcess
 from tests.support.waiting import eventually
 
 READY_SECONDS = 1.5
+#: What the sidecar's libraries take to be imported, in CPU seconds, on the machine on which that limit was set.
+LIBRARIES_SECONDS = 1.4
+LIBRARIES = "import quart, hypercorn.asyncio, httpx, structlog, opentelemetry.exporter.prometheus"
 IDLE_RSS_BYTES = 90 * 1024 * 1024
 #: What an idle sidecar has no use for: checking tokens, HTTP/2, TLS certificates' parsing, test doubles, clients.
 HEAVY = ("jwt", "cryptography", "httpcore", "anyio", "lastcall_sidecar.testing", "anthropic", "jsonschema", "pytest")
@@ -41,8 +44,17 @@ def seconds_until_ready() -> float:
     return min(cpu, datetime.fromisoformat(json.loads(line)["timestamp"]).timestamp() - started)
 
 
+def slowness() -> float:
+    """How many times slower this machine is than the one on which the limits were set; 1 for a faster one."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-c", LIBRARIES], check=True, timeout=60)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return max(1.0, taken / LIBRARIES_SECONDS)
+
+
 def test_it_is_ready_within_a_second_and_a_half():
-    assert any(seconds_until_ready() < READY_SECONDS for _ in range(3))
+    assert any(seconds_until_ready() < READY_SECONDS * slowness() for _ in range(3))
 
 
 def test_an_idle_sidecar_is_small():
