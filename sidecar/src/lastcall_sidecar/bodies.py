@@ -8,7 +8,7 @@ interpreter, and no other client's stream may wait that long. That is decided by
 import asyncio
 import dataclasses
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +23,7 @@ from .core.timers import Clock
 from .destinations import Way
 from .errors import Refusal, UpstreamFailure
 from .exchange import Exchange
-from .memory import Held, Memory
+from .memory import Charge, Held, Memory
 from .wire.body import BodyError, RequestBody, scan
 from .wire.messages_on_chat import tokens
 from .wire.protocol import ErrorKind
@@ -181,7 +181,7 @@ class Bodies:
         return about
 
     @contextmanager
-    def holding(self, exchange: Exchange) -> Iterator[tuple[Held, Callable[[int], Awaitable[None]]]]:
+    def holding(self, exchange: Exchange) -> Iterator[tuple[Held, Charge]]:
         """Something of an upstream's answer that is held until the context ends, and what charges it."""
         held = Held(self._memory)
         try:
@@ -203,7 +203,7 @@ class Bodies:
             pair = next(pair for pair, one in TRANSLATIONS.items() if one is translation)
             await self._rewrite(exchange, {"do": "answer", "pair": pair, "asked": dataclasses.asdict(asked)}, held)
         except (TranslationError, BodyError) as error:
-            raise _not_understood(error) from error
+            raise not_understood(error) from error
 
     async def _translate(
         self, exchange: Exchange, way: Way, rewriting: Rewriting, held: Held, content: RequestBody
@@ -248,7 +248,8 @@ class Bodies:
         return told
 
 
-def _not_understood(error: ValueError) -> UpstreamFailure:
+def not_understood(error: ValueError) -> UpstreamFailure:
+    """What is to be said of an upstream's answer that is none of its protocol's."""
     return UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: {error}")
 
 

@@ -1,6 +1,7 @@
 """The memory of bodies and of the work on them: `core/budget.py` decides, the requests wait here."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from .core.budget import Account, Budget
 from .core.timers import Clock
@@ -9,6 +10,9 @@ from .exchange import Exchange
 from .wire.protocol import ErrorKind
 from .wire.splice import Piece
 from .workers import File
+
+#: Charges so many bytes to what `limits.maxBufferedBytes` bounds; waits while others hold too much.
+Charge = Callable[[int], Awaitable[None]]
 
 #: What a client is told to wait, in seconds, when too much is held.
 RETRY_AFTER_SECONDS = 5

@@ -28,8 +28,8 @@ from .relay import read_end, relay
 from .reports import Reports
 from .settings import Provider
 from .translating import relay_as_one, relay_translated
-from .tunnel import SWITCHING_PROTOCOLS, tunnel
-from .upstream import UpstreamResponse
+from .tunnel import tunnel
+from .upstream import SWITCHING_PROTOCOLS, UpstreamResponse
 from .waiting import Turnstile
 from .wire.protocol import ErrorKind, Route
 from .wire.translation import Asked

@@ -34,7 +34,7 @@ from .reports import Reports
 from .routes import admin_app, traffic_app
 from .server import ConnectionLimits, Listener
 from .settings import Loaded, Settings, is_loopback, split_address
-from .sockets import ADMIN_CONNECTIONS, allow_descriptors, traffic_connections
+from .sockets import ADMIN_CONNECTIONS, allow_descriptors, shown, traffic_connections
 from .status import Status
 from .telemetry.metrics import Metrics
 from .waiting import Turnstile
@@ -127,9 +127,7 @@ class Sidecar:
         await self.control.start()
         for listener, address in ((self.admin, self._admin_address), (self.traffic, self._traffic_address)):
             host, port = await listener.start(*address)
-            log.info(
-                "listening", listener=listener.name, address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-            )
+            log.info("listening", listener=listener.name, address=shown(host, port))
 
     async def leave(self) -> None:
         """The exit step: see the module."""

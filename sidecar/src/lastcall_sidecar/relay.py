@@ -7,7 +7,7 @@ know as one is a failure that the client is told.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Final, Protocol
 
@@ -16,6 +16,7 @@ import httpx
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
+from .memory import Charge
 from .upstream import UpstreamResponse
 from .wire.headers import options, response_headers
 from .wire.protocol import ErrorKind
@@ -29,9 +30,6 @@ SLICE_BYTES = 16 * 1024
 
 #: What a stream may hold of an event without being charged for it: as much as a verbatim one holds at most.
 HELD_FREE_BYTES = 64 * 1024
-
-#: Charges so many bytes to what `limits.maxBufferedBytes` bounds; waits while others hold too much.
-Charge = Callable[[int], Awaitable[None]]
 
 #: Seconds that a stream which has told its end may take for its body's, before its connection is given up.
 BODY_END_SECONDS = 0.25

@@ -23,6 +23,11 @@ MIN_TRAFFIC_CONNECTIONS = 16
 UNLIMITED_DESCRIPTORS = 10240
 
 
+def shown(host: str, port: int) -> str:
+    """An address as people write it: brackets around one of IPv6."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def set_keep_alive(sock: socket.socket, stall_seconds: float) -> None:
     """Probe an idle peer; give up on one that acknowledges nothing, or does not read, some time past a stall."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

@@ -6,14 +6,13 @@ Called by `pipeline.py` where a request's way says so; the shapes are `wire/`'s.
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from .bodies import Bodies
+from .bodies import Bodies, not_understood
 from .calling import Answer
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange, Headers
-from .memory import Held
+from .memory import Charge, Held
 from .relay import (
-    Charge,
     cut_short,
     is_encoded,
     is_stream,
@@ -219,4 +218,4 @@ def understood(make: Callable[_Given, _Made], *given: _Given.args, **named: _Giv
     try:
         return make(*given, **named)
     except (EventTooLargeError, TranslationError) as error:
-        raise UpstreamFailure("protocol", 502, ErrorKind.API, f"upstream: {error}") from error
+        raise not_understood(error) from error

@@ -11,12 +11,10 @@ from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange
 from .relay import read_some
-from .upstream import UpstreamResponse
+from .upstream import SWITCHING_PROTOCOLS, UpstreamResponse
 from .wire.headers import response_headers
 from .wire.protocol import ErrorKind
 from .wire.websocket import following
-
-SWITCHING_PROTOCOLS = 101
 
 
 async def tunnel(exchange: Exchange, answer: UpstreamResponse) -> None:

@@ -13,6 +13,8 @@ import structlog
 from hypercorn.asyncio.worker_context import WorkerContext
 from hypercorn.config import Config
 
+from lastcall_sidecar.sockets import shown
+
 from .connection import ASGIApplication, Connection, ConnectionLimits, PushReader
 from .room import MIN_IDLE_SECONDS, Room
 
@@ -186,11 +188,10 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, shown) from error
+        raise OSError(error.errno, error.strerror, shown(host, port)) from error
     try:
         if host == EVERYWHERE:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
@@ -201,5 +202,5 @@ def _bind(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise OSError(error.errno, error.strerror, shown) from error
+        raise OSError(error.errno, error.strerror, shown(host, port)) from error
     return bound

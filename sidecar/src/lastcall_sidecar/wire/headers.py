@@ -72,7 +72,10 @@ def joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
     Whoever judges a header judges this: of two lines the first reader may take the one, and the next reader the other.
     """
-    found: dict[bytes, bytes] = {}
+    found = {name.lower(): value for name, value in raw}
+    if len(found) == len(raw):
+        return found  # nearly every message: no name comes twice
+    found = {}
     for name, value in raw:
         key = name.lower()
         found[key] = found[key] + b", " + value if key in found else value

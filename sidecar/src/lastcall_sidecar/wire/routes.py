@@ -88,6 +88,8 @@ def route(method: str, path: str) -> Route | None:
 
 def meant(method: str, path: str) -> str | None:
     """Return the path of the known route that `path` is another spelling of; None if it is of none, or its own."""
+    if (method, path.removeprefix(_VERSION)) in _EXACT:
+        return None  # nearly every request: its own spelling
     plain = _plain(path)
     if plain == path:
         return None
