@@ -244,6 +244,10 @@ SEVERAL = {
         [call(0, "", id="a", name="get"), call(0, BERN, id="b", name="g")],
         [("a", "get", None), ("b", "g", "Bern")],
     ),
+    "one index, other ids, an empty object in the first one's arguments": (
+        [call(0, "{}", id="a", name="get"), call(0, "", id="b", name="get"), call(0, BERN, id="b")],
+        [("a", "get", None), ("b", "get", "Bern")],
+    ),
     "the first whole, then no index": (
         [call(0, ROME, id="a", name="get"), call(1, "", id="b", name="get"), call(None, BERN)],
         [("a", "get", "Rome"), ("b", "get", "Bern")],
