@@ -27,6 +27,7 @@ async def exchange():
 
     exchange = Exchange(
         {"headers": [], "extensions": {}},
+        {},
         receive,
         send,
         request_id="req_1",

@@ -28,6 +28,8 @@ ANSWERS = [
     whole(CHUNKED + chunk(b"a") + chunk(b"bc" * 9) + b"0\r\n\r\n", 200, b"a" + b"bc" * 9, name="chunks"),
     whole(CHUNKED + b"1;x=y\r\na\r\n00\r\nTrailer: 1\r\n\r\n", 200, b"a", name="extension and trailer"),
     whole(CHUNKED + b"1 \r\na\r\n0\r\n\r\n", 200, b"a", name="blank behind a size"),
+    whole(CHUNKED + b"1\r\na\r\n0\r\n\r\n\r\n", 200, b"a", kept=False, name="a line end behind chunks"),
+    whole(CHUNKED + b"1\r\na\r\n0\r\n\r\n\r", 200, b"a", kept=False, name="half a line end behind chunks"),
     whole(OK + b"\r\nto the end", 200, b"to the end", kept=False, closes=True, name="to the end"),
     whole(b"HTTP/1.0 200 OK\r\ncontent-length: 1\r\n\r\na", 200, b"a", kept=False, name="HTTP/1.0"),
     whole(
@@ -119,7 +121,7 @@ async def test_an_answer_is_the_same_at_every_split(client, data, closes, method
                 connection.half_close()
                 return
 
-    async with client(script) as asking:
+    async with client(script, idle_seconds=60) as asking:
         for at in range(len(data) + 2):  # noqa: B007 - the script reads it
             status, *rest = wanted
             if isinstance(status, int):

@@ -53,7 +53,7 @@ class Traffic:
                 check_upgrade(scope)
                 extra = check_browser(
                     header,
-                    origins=frozenset(settings.listen.cors_origins),
+                    origins=settings.listen.cors_origins,
                     hosts=settings.listen.allowed_hosts,
                     names=self._names,
                 )
@@ -72,7 +72,7 @@ class Traffic:
                 await self._own(scope, receive, ours)  # type: ignore[arg-type]  # Quart's scope is a TypedDict
             else:
                 raw = target.raw if way.upstream_path == target.path else _renamed(target.raw, target.path, way)
-                await self._pipeline.serve(way, raw, scope, receive, send, extra)
+                await self._pipeline.serve(way, raw, scope, header, receive, send, extra)
 
 
 def _adding(send: Send, headers: Headers) -> Send:
@@ -108,10 +108,10 @@ class Guarded:
 
     async def _serve(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
         listen = self._live.settings.listen
-        origins = frozenset(listen.cors_origins)
+        header = joined(scope["headers"])
         try:
             check_upgrade(scope)
-            check_browser(joined(scope["headers"]), origins=origins, hosts=listen.allowed_hosts, names=self._names)
+            check_browser(header, origins=listen.cors_origins, hosts=listen.allowed_hosts, names=self._names)
         except Refusal as refusal:
             await refuse(send, refusal, ANTHROPIC)
         else:

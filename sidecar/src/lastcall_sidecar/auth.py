@@ -6,6 +6,7 @@ A key that matched is ours and goes no further. Comparisons take the same time w
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,7 @@ class Caller:
 ANONYMOUS = Caller("")
 
 
-def authenticate(header: dict[bytes, bytes], keys: tuple[ApiKey, ...]) -> Caller:
+def authenticate(header: Mapping[bytes, bytes], keys: tuple[ApiKey, ...]) -> Caller:
     """The caller of a request with these headers (names in lower case). Without keys everybody may call.
 
     Errors: Refusal (401).
@@ -50,7 +51,7 @@ def authenticate(header: dict[bytes, bytes], keys: tuple[ApiKey, ...]) -> Caller
     raise Refusal(401, ErrorKind.AUTHENTICATION, "invalid or missing API key (x-api-key or Authorization: Bearer)")
 
 
-def _credentials(header: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+def _credentials(header: Mapping[bytes, bytes]) -> list[tuple[bytes, bytes]]:
     found = []
     if b"x-api-key" in header:
         found.append((b"x-api-key", header[b"x-api-key"]))

@@ -20,7 +20,7 @@ from .core.timers import Clock, Timers
 from .server import ClientConnection
 from .settings import Mode, Settings
 from .wire.body import RequestBody
-from .wire.headers import echoable, joined
+from .wire.headers import echoable
 from .wire.protocol import Account, Route
 from .wire.websocket import Frames, Opaque
 
@@ -81,6 +81,7 @@ class Exchange:
     def __init__(
         self,
         scope: Mapping[str, Any],
+        header: Mapping[bytes, bytes],
         receive: Receive,
         send: Send,
         *,
@@ -95,7 +96,7 @@ class Exchange:
         self.scope = scope
         #: As they came, and by lower-case name, several lines of one name as one list.
         self.headers: Headers = scope["extensions"].get("lastcall.headers", scope["headers"])
-        self.header = joined(scope["headers"])
+        self.header = header
         self.request_id = request_id
         self.route = route
         self.ticket = ticket

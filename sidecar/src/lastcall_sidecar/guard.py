@@ -44,7 +44,7 @@ _NOT_ALLOWED = {
 
 
 def check_browser(
-    header: dict[bytes, bytes], *, origins: frozenset[str], hosts: tuple[str, ...], names: Names
+    header: dict[bytes, bytes], *, origins: tuple[str, ...], hosts: tuple[str, ...], names: Names
 ) -> Headers:
     """Refuse what a foreign page sent; returns the CORS headers for the answer.
 

@@ -111,6 +111,8 @@ class Held:
 
     def let_go(self) -> None:
         """Hold it no longer. Idempotent."""
+        if self.account.closed:
+            return
         self.pieces.clear()
         self._close()
         self._memory.close(self.account)

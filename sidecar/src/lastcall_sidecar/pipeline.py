@@ -57,14 +57,25 @@ class Pipeline:
         return self._drains.draining
 
     async def serve(
-        self, route: Route, target: bytes, scope: dict[str, Any], receive: Receive, send: Send, extra: Headers
+        self,
+        route: Route,
+        target: bytes,
+        scope: dict[str, Any],
+        header: dict[bytes, bytes],
+        receive: Receive,
+        send: Send,
+        extra: Headers,
     ) -> None:
-        """Serve one request: counted from here, and released below, exactly once."""
+        """Serve one request: counted from here, and released below, exactly once.
+
+        `header` is what `wire/headers.joined` makes of the scope's; `extra` are headers for the answer.
+        """
         self._drains.arrive()
         ticket = self._gauge.take(asyncio.get_running_loop().time())
         outcome = Outcome.FAILED
         exchange = Exchange(
             scope,
+            header,
             receive,
             send,
             request_id=new_request_id(),

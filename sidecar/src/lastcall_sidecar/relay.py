@@ -19,7 +19,7 @@ from .exchange import Exchange, Headers
 from .memory import Charge
 from .upstream import UpstreamResponse
 from .wire.headers import options, response_headers
-from .wire.protocol import ErrorKind
+from .wire.protocol import Account, ErrorKind
 from .wire.sse import Framer
 
 #: The largest answer that is translated or put together in one piece: as large as the largest event (`wire/sse.py`).
@@ -116,17 +116,15 @@ async def relay_stream(
     exchange.start(Clock.FIRST_EVENT)
     exchange.start(Clock.HEARTBEAT)
     over = False
-    async for chunk in read_slices(exchange, answer):
+    rest = b""
+    while rest or (rest := await read_some(exchange, answer)):
+        chunk, rest = rest[:SLICE_BYTES], rest[SLICE_BYTES:]
         ready = passage.feed(chunk)
-        charged = await _charged(passage, charge, charged)
+        if charge is not None and passage.held > charged:
+            await charge(passage.held - charged)
+            charged = passage.held
         if ready and not over:
-            if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
-                exchange.saw_event()
-            account.feed(ready)
-            over = account.terminal
-            if over:
-                # The protocol's end: what still comes is passed on; how the upstream then ends is its own affair.
-                exchange.start(Clock.LINGER)
+            over = _is_over(exchange, account, ready)
             if limited:
                 exchange.watch_output(account)
         exchange.insertable = passage.insertable and not over
@@ -134,6 +132,8 @@ async def relay_stream(
             await exchange.send_body(ready)
         if passage.enough:
             break
+        if rest:
+            await asyncio.sleep(0)
     tail = passage.finish()
     if tail and not over:
         account.feed(tail)
@@ -143,13 +143,15 @@ async def relay_stream(
     await exchange.send_body(tail, more=False)
 
 
-async def _charged(passage: Passage, charge: Charge | None, charged: int) -> int:
-    """Charge what the passage holds beyond `charged`; the most that it has held."""
-    held = passage.held
-    if charge is None or held <= charged:
-        return charged
-    await charge(held - charged)
-    return held
+def _is_over(exchange: Exchange, account: Account, ready: bytes) -> bool:
+    """Take account of what is about to leave; whether it ends the stream by the protocol's word."""
+    if exchange.first_event_seconds is None and NOT_A_COMMENT.search(ready):
+        exchange.saw_event()
+    account.feed(ready)
+    if account.terminal:
+        # What still comes is passed on; how the upstream then ends is its own affair.
+        exchange.start(Clock.LINGER)
+    return account.terminal
 
 
 def cut_short() -> UpstreamFailure:
@@ -204,6 +206,8 @@ async def read_end(exchange: Exchange, answer: UpstreamResponse) -> None:
 
 async def read_slices(exchange: Exchange, answer: UpstreamResponse) -> AsyncIterator[bytes]:
     """The upstream's bytes to their end, never many at once, whatever the socket gave; others go first in between.
+
+    (`relay_stream` does the same without a generator: that would cost each event 2 us.)
 
     Errors: UpstreamFailure.
     """

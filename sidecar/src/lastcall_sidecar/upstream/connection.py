@@ -11,6 +11,7 @@ Nothing is ever sent twice.
 """
 
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from typing import cast
@@ -34,6 +35,9 @@ BODILESS = frozenset({204, 304})
 SWITCHING_PROTOCOLS = 101
 #: What llhttp reads over without a word between two answers.
 LINE_ENDS = (b"\r", b"\n")
+#: The end of a body in chunks, and of nothing more: two line ends, and no third one. All of it is in its last bytes.
+CHUNKS_END = re.compile(rb"[^\r\n]\r?\n\r?\n\Z")
+CHUNKS_END_BYTES = 5
 
 NO_ANSWER = "it closed the connection before its answer"
 CUT_SHORT = "its answer was cut short"
@@ -138,6 +142,7 @@ class Connection(asyncio.Protocol):
         "_bodiless",
         "_body",
         "_broken",
+        "_chunked",
         "_complete",
         "_drained",
         "_early",
@@ -182,7 +187,8 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
 
     def _reset(self) -> None:
-        self._bodiless = self._to_the_end = self._complete = self._keep = self._upgrade = self._tunnel = False
+        self._bodiless = self._to_the_end = self._chunked = self._complete = self._keep = False
+        self._upgrade = self._tunnel = False
         self._broken: str | None = None
         self._barren = 0
 
@@ -348,6 +354,12 @@ class Connection(asyncio.Protocol):
         if self._upgrade or not data.endswith(LINE_ENDS):
             parser.feed_data(data)
             return
+        if self._chunked and len(data) >= CHUNKS_END_BYTES:
+            # Each chunk ends in a line end: one look at the last of them is cheaper than two turns for each.
+            parser.feed_data(data)
+            if self._complete and not CHUNKS_END.search(data[-CHUNKS_END_BYTES:]):
+                self._keep = False
+            return
         parser.feed_data(memoryview(data)[:-1])
         if self._complete:
             self._keep = False
@@ -472,6 +484,7 @@ class Connection(asyncio.Protocol):
             self._complete, self._parser = True, None
             self._keep = stays and coding is None and header.get(b"content-length", b"0").strip(b"0") == b""
         else:
+            self._chunked = coding is not None
             self._to_the_end = coding is None and b"content-length" not in header
             self._keep = stays and not self._to_the_end
 

@@ -30,6 +30,8 @@ def may_need_mending(body: bytes | mmap.mmap) -> bool:
     """Whether a body has bytes as they stand where Anthropic did not think, or where an id is refused."""
     if body.find(b"lastcall") >= 0 and _OURS.search(body):
         return True
+    if body.find(_THINKING) < 0 and body.find(_RESULT) < 0:
+        return False
     thinking = sum(_IS_TYPE.match(body, place) is not None for place in _places(body, _THINKING))
     if thinking:
         signatures = [_UNSIGNED.match(body, place) for place in _places(body, _SIGNATURE)]

@@ -72,10 +72,7 @@ def joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
     Whoever judges a header judges this: of two lines the first reader may take the one, and the next reader the other.
     """
-    found = {name.lower(): value for name, value in raw}
-    if len(found) == len(raw):
-        return found  # nearly every message: no name comes twice
-    found = {}
+    found: dict[bytes, bytes] = {}
     for name, value in raw:
         key = name.lower()
         found[key] = found[key] + b", " + value if key in found else value
@@ -84,6 +81,8 @@ def joined(raw: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
 
 def options(value: bytes) -> list[bytes]:
     """Return the members of a list in lower case, without the blanks around them; empty ones are none."""
+    if not value:
+        return []
     return [option for part in value.lower().split(b",") if (option := part.strip(b" \t"))]
 
 

@@ -78,8 +78,23 @@ _EXACT: Mapping[tuple[str, str], _Kind] = {
 }
 
 
+def _route(kind: _Kind, path: str) -> Route:
+    return Route(kind.name, kind.protocol, kind.elsewhere or path, kind.generation, kind.understood)
+
+
+#: What nearly every request asks for, in its own spelling.
+_KNOWN: Mapping[tuple[str, str], Route] = {
+    (method, prefix + rest): _route(kind, _VERSION + rest)
+    for (method, rest), kind in _EXACT.items()
+    for prefix in ((_VERSION, "") if kind.aliased else (_VERSION,))
+}
+
+
 def route(method: str, path: str) -> Route | None:
     """Return what `path` (raw, as in `Target.path`) is to us; None for what is none of ours: a 404."""
+    known = _KNOWN.get((method, path))
+    if known is not None:
+        return known
     kind = _kind(method, path)
     if kind is None:
         return None
@@ -88,8 +103,8 @@ def route(method: str, path: str) -> Route | None:
 
 def meant(method: str, path: str) -> str | None:
     """Return the path of the known route that `path` is another spelling of; None if it is of none, or its own."""
-    if (method, path.removeprefix(_VERSION)) in _EXACT:
-        return None  # nearly every request: its own spelling
+    if (method, path) in _KNOWN:
+        return None
     plain = _plain(path)
     if plain == path:
         return None
@@ -139,7 +154,3 @@ def _by_prefix(method: str, rest: str) -> _Kind:
     if method == "GET" and rest.startswith("/models/"):
         return _MODELS
     return _OPENAI if _OPENAI_ONLY.fullmatch(rest) else _PASSTHROUGH
-
-
-def _route(kind: _Kind, path: str) -> Route:
-    return Route(kind.name, kind.protocol, kind.elsewhere or path, kind.generation, kind.understood)

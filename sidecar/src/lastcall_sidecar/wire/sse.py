@@ -33,6 +33,8 @@ _COMMENT_LINES = re.compile(rb"(?::[^\r\n]*+(?:\r\n?+|\n))*+")
 #: The same, and empty lines: between two events neither means anything.
 _NOISE = re.compile(rb"(?:(?::[^\r\n]*+)?+(?:\r\n?+|\n))*+")
 _LINE_END = re.compile(r"\r\n|\r|\n")
+#: A whole event as nearly all are sent: at most a name, one line of data, and the empty line.
+_USUAL = re.compile(rb"(?:event: ([^\r\n]*+)\n)?+data: ([^\r\n]*+)\n\n")
 #: One line with its end, or the begin of one at the end of what there is.
 _LINE = re.compile(rb"([^\r\n]*+)(\r\n?+|\n|\Z)")
 
@@ -255,7 +257,7 @@ class Decoder:
             self._after_cr = False
             chunk = chunk[1:] if chunk[0] == _LF else chunk
         events: list[Event] = []
-        position = self._pass_noise(chunk, 0)
+        position = self._pass_usual(chunk, self._pass_noise(chunk, 0), events)
         while position < len(chunk) and (line := _LINE.match(chunk, position)):
             content, position = line[1], line.end()
             if self._line or not line[2] or len(content) > self._max_bytes:
@@ -268,7 +270,7 @@ class Decoder:
             if event:
                 events.append(event)
             if not content or content[0] == _COLON:
-                position = self._pass_noise(chunk, position)
+                position = self._pass_usual(chunk, self._pass_noise(chunk, position), events)
         if chunk.endswith(b"\r"):
             self._after_cr = True
         return events
@@ -279,6 +281,16 @@ class Decoder:
             return position  # a comment that is too long is refused as any line is
         noise = (_COMMENT_LINES if self.pending else _NOISE).match(chunk, position)
         return noise.end() if noise else position
+
+    def _pass_usual(self, chunk: bytes, position: int, events: list[Event]) -> int:
+        """Where the events end that begin here, and are sent as nearly all are; they are added to `events`."""
+        if self._line or self._start or self.pending:
+            return position
+        while (usual := _USUAL.match(chunk, position)) and usual.end() - position <= self._max_bytes:
+            name, data = usual.groups()
+            events.append(Event(_text(name or b"") or "message", _text(data), self._id))
+            position = usual.end()
+        return position
 
     def _hold(self, content: bytes) -> None:
         room = self._max_bytes - len(self._line)
