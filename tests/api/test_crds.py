@@ -17,7 +17,11 @@ ROOT = Path(__file__).parents[2]
 #: What the sidecar knows and a StreamProxy does not say, and why.
 SIDECAR_ONLY = {
     "generation": "the controller counts it",
-    "listen": "ports are each pod's own, from the environment",
+    "listen.traffic": "ports are each pod's own, from the environment",
+    "listen.admin": "ports are each pod's own, from the environment",
+    "listen.keepAliveSeconds": "the chart's gateway has it in its values",
+    "listen.corsOrigins": "the chart's gateway has it in its values",
+    "listen.allowedHosts": "the chart's gateway has it in its values",
     "admin": "the injection's business",
     "logs.format": "JSON in a pod",
     "drain.publicKey": "the operator's own key",

@@ -61,6 +61,20 @@ def test_metadata_and_the_time_that_a_drain_may_take():
         ({"upstream": {"provider": "Any"}}, "spec.upstream.url is required with provider Any"),
         ({"upstream": {"url": "http://u:p@x"}}, "spec.upstream.url: Expected `str` matching regex"),
         ({"upstream": {"url": "http://x:0"}}, "spec.upstream.url: Expected `str` matching regex"),
+        *(
+            ({"listen": {"trustedProxies": [network]}}, "spec.listen.trustedProxies[0]: Expected `str` matching regex")
+            for network in (
+                "",
+                "proxy",
+                "10.0.0.256",
+                "10.0.0/8",
+                "10.0.0.0/33",
+                "fd00::/129",
+                "fd00",
+                ":",
+                "1.2.3.4:80",
+            )
+        ),
         (
             {"limits": {"maxBodyBytes": 2048, "maxBufferedBytes": 2047}},
             "spec.limits.maxBodyBytes must not be above spec.limits.maxBufferedBytes (2047): one body must fit",
@@ -112,6 +126,12 @@ def test_nonsense_is_a_sentence_that_names_the_field(spec, sentence):
     with pytest.raises(SpecError, match="spec") as caught:
         proxy(**spec)
     assert sentence in str(caught.value)
+
+
+def test_proxies_that_are_trusted():
+    networks = ["203.0.113.7", "10.0.0.0/8", "0.0.0.0/0", "::1/128", "2001:db8::/32", "::/0", "fe80::1"]
+    made = proxy(listen={"trustedProxies": networks})
+    assert list(made.spec.listen.trusted_proxies) == networks
 
 
 def test_models_and_upstreams_by_model():

@@ -58,11 +58,31 @@ def test_the_sidecar_takes_it_and_reports_the_hash(tmp_path, mode, key):
     assert found.auth.api_keys_file is None
 
 
-@pytest.mark.parametrize(("drain", "told"), [({}, None), ({"readiness": "FailAtOnce"}, "FailAtOnce")])
-def test_readiness_is_told_only_where_it_is_not_the_default(tmp_path, drain, told):
-    rendered = render(proxy("Gateway", drain=drain), None)
-    assert yaml.safe_load(rendered.text)["drain"].get("readiness") == told
-    assert as_loaded(rendered, tmp_path, {}).settings.drain.readiness == (told or "UntilDrained")
+SAYS_NOTHING = {"mode": "Gateway", "generation": 3}
+LISTS = ["10.0.0.0/8", "2001:db8::/32", "203.0.113.7"]
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ({"drain": {"readiness": "UntilDrained", "ceilingSeconds": 1920}}, {}),
+        ({"drain": {"readiness": "FailAtOnce"}}, {"drain": {"readiness": "FailAtOnce"}}),
+        ({"upstream": {"idleReuseSeconds": 4, "models": {}}}, {}),
+        ({"upstream": {"idleReuseSeconds": 5}}, {"upstream": {"idleReuseSeconds": 5}}),
+        ({"listen": {"trustedProxies": []}}, {"listen": {"trustedProxies": []}}),
+        ({"listen": {"trustedProxies": LISTS}}, {"listen": {"trustedProxies": LISTS}}),
+    ],
+    ids=["default of an enum", "an enum", "defaults", "a number", "an empty list", "a list"],
+)
+def test_a_sidecar_is_told_what_is_not_the_default(tmp_path, section, told):
+    """An older one, which does not know a field, would refuse the file for its default, too."""
+    rendered = render(proxy("Gateway", **section), None)
+    assert yaml.safe_load(rendered.text) == {**SAYS_NOTHING, **told}
+    loaded = as_loaded(rendered, tmp_path, {})
+    assert loaded.hash == rendered.hash
+    assert loaded.settings.drain.readiness == told.get("drain", {}).get("readiness", "UntilDrained")
+    if "listen" in told:
+        assert list(loaded.settings.listen.trusted_proxies) == told["listen"]["trustedProxies"]
 
 
 def test_secrets_are_named_by_the_files_that_the_injection_mounts():
@@ -136,9 +156,9 @@ def test_more_than_a_sidecar_reads_is_refused_with_a_sentence():
 
 
 def test_the_operator_s_business_and_the_log_level_are_not_in_it():
-    values = yaml.safe_load(render(proxy(sidecar={"logLevel": "debug", "image": "x"}), None).text)
-    assert set(values) == {"mode", "generation", "upstream", "limits", "streaming", "drain"}
-    assert set(values["drain"]) == {"ceilingSeconds", "settleSeconds"}
+    made = proxy(sidecar={"logLevel": "debug", "image": "x"}, drain={"settleSeconds": 6, "preStopPolicy": "Keep"})
+    values = yaml.safe_load(render(made, None).text)
+    assert values == {**SAYS_NOTHING, "mode": "Ingress", "drain": {"settleSeconds": 6}}
 
 
 def test_the_hash_changes_with_what_it_says_and_not_with_the_generation():

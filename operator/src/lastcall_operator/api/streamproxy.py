@@ -343,6 +343,35 @@ class Auth(Part, frozen=True):
     ] = None
 
 
+_OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+#: As far as a pattern can say it: a sidecar refuses bits behind the mask, and misspelled addresses of IPv6, too.
+Network = Annotated[
+    str,
+    Meta(
+        pattern=rf"^({_OCTET}([.]{_OCTET}){{3}}(/(3[0-2]|[12]?[0-9]))?"
+        r"|[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]{1,38}(/(12[0-8]|1[01][0-9]|[1-9]?[0-9]))?)$",
+    ),
+]
+
+
+class Listen(Part, frozen=True):
+    """Whom a sidecar believes."""
+
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            max_length=100,
+            description="In mode Ingress: addresses and networks (10.0.0.0/8) of the proxies in front whose "
+            "X-Forwarded-* and Forwarded the app gets, with the proxy's own address behind theirs. From anybody else "
+            "these headers are replaced. By default loopback and the private networks; name those of a load balancer "
+            "with public addresses, or less where clients in the cluster are not to be believed.",
+        ),
+    ] = (
+        "127.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+        "::1/128", "fc00::/7", "fe80::/10",
+    )  # fmt: skip
+
+
 #: As Kubernetes writes amounts, and never less than nothing: `100m`, `1.5Gi`, `1e3`, 2.
 Quantity = (
     Annotated[int, Meta(ge=0)]
@@ -416,6 +445,7 @@ class StreamProxySpec(Part, frozen=True):
     streaming: Annotated[Streaming, Meta(description="Streams toward the client.")] = field(default_factory=Streaming)
     drain: Annotated[Drain, Meta(description="How a pod leaves.")] = field(default_factory=Drain)
     auth: Annotated[Auth, Meta(description="Who may call.")] = field(default_factory=Auth)
+    listen: Annotated[Listen, Meta(description="Whom a sidecar believes.")] = field(default_factory=Listen)
     sidecar: Annotated[Sidecar, Meta(description="The container.")] = field(default_factory=Sidecar)
 
     @property

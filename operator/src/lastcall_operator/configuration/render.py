@@ -3,6 +3,9 @@
 Pure. Called by the controller, which puts the text into a ConfigMap and compares the hash with `/livez` `config.hash`.
 The file holds no secret, only the names of the files in which pods have them. What differs from pod to pod (addresses)
 and what no running sidecar can change (the log's level) is in the pods' environment, put there by the injection.
+
+A field with its default is left out: the sidecars have the same ones, and those that run an older image would refuse
+a file with a field that came after them, whatever it says.
 """
 
 import hashlib
@@ -15,7 +18,7 @@ import msgspec
 import yaml
 
 from lastcall_operator.api.schema import SpecError
-from lastcall_operator.api.streamproxy import NamedUpstream, Readiness, StreamProxy
+from lastcall_operator.api.streamproxy import NamedUpstream, StreamProxy
 from lastcall_operator.configuration.paths import API_KEY_PATH, API_KEYS_PATH, named_api_key_path
 
 #: The largest file that a sidecar reads.
@@ -47,8 +50,6 @@ def render(proxy: StreamProxy, public_key: str | None) -> Rendered:
     if spec.upstream.api_key_secret_ref is not None:
         upstream["apiKeyFile"] = API_KEY_PATH
     drain = _section("drain", spec.drain)
-    if spec.drain.readiness is Readiness.UNTIL_DRAINED:
-        del drain["readiness"]  # pods that run a sidecar of before it was there would refuse the file
     if public_key is not None:
         drain["publicKey"] = public_key
     values = {
@@ -59,6 +60,7 @@ def render(proxy: StreamProxy, public_key: str | None) -> Rendered:
         "limits": _section("limits", spec.limits),
         "streaming": _section("streaming", spec.streaming),
         "drain": drain,
+        "listen": _section("listen", spec.listen),
     }
     if spec.auth.api_keys_secret_ref is not None:
         values["auth"] = {"apiKeysFile": API_KEYS_PATH}
@@ -78,10 +80,19 @@ def _named(upstream: NamedUpstream) -> dict[str, Any]:
 
 
 def _section(name: str, section: Any) -> dict[str, Any]:
-    """A section as in the file: without what nobody set, and without what is the operator's."""
+    """A section as in the file: without defaults, and without what is the operator's."""
     values: dict[str, Any] = msgspec.to_builtins(section)
-    left_out = _OPERATORS.get(name, set())
-    return {key: value for key, value in values.items() if value is not None and key not in left_out}
+    left_out = _OPERATORS.get(name, set()) | {
+        field.encode_name
+        for field in msgspec.structs.fields(section)
+        if getattr(section, field.name) == _default(field)
+    }
+    return {key: value for key, value in values.items() if key not in left_out}
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    """A field's default; NODEFAULT, which nothing equals, where it has none."""
+    return field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
 
 
 def _hash(values: Mapping[str, Any]) -> str:
