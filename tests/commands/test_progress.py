@@ -4,6 +4,7 @@ import pytest
 
 from lastcall_operator.commands.check import (
     Mark,
+    aks_findings,
     condition_findings,
     gone_findings,
     grace_findings,
@@ -217,6 +218,27 @@ def test_a_grace_beyond_the_autoscaler_s_is_warned_of_once():
     found = grace_findings(pods)
     assert [finding.mark for finding in found] == [Mark.OK, Mark.WARN]
     assert "2 pods" in found[1].text
+
+
+@pytest.mark.parametrize(
+    ("evictions", "nodes", "named"),
+    [
+        (["Hold", "Allow"], 3, "in a"),
+        ([None, "Hold"], 1, "in a, b"),
+        (["Allow"], 3, None),
+        ([], 3, None),
+        (["Hold"], 0, None),
+    ],
+    ids=["held", "by default", "allowed", "no policy", "not AKS"],
+)
+def test_aks_is_warned_of_where_evictions_are_held(evictions, nodes, named):
+    policies = [
+        {"metadata": {"name": name}, "spec": {} if value is None else {"evictions": value}}
+        for name, value in zip("ab", evictions, strict=False)
+    ]
+    found = aks_findings(policies, [{}] * nodes)
+    assert [finding.mark for finding in found] == ([] if named is None else [Mark.WARN])
+    assert all(finding.text.endswith(f"evictions: Allow {named}") for finding in found)
 
 
 def test_pods_whose_streamproxy_is_gone_are_named():

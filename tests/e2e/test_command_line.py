@@ -84,6 +84,16 @@ async def test_check_finds_nothing_that_fails(shell: Shell) -> None:
     assert f"streamproxy/{shell.stage.namespace}/chat: all conditions are good" in output
 
 
+async def test_check_knows_aks_by_its_nodes(shell: Shell) -> None:
+    await kube.kubectl("label", "nodes", "--all", "kubernetes.azure.com/cluster=MC_a_b_c")
+    try:
+        code, output, errors = await shell.run("lastcall", "check")
+    finally:
+        await kube.kubectl("label", "nodes", "--all", "kubernetes.azure.com/cluster-")
+    assert (code, errors) == (0, ""), output
+    assert "warn  nodes: this is AKS" in output
+
+
 async def test_a_pod_is_drained_and_taken_back(shell: Shell) -> None:
     pod, _ = await shell.stage.ready(2)
     code, output, errors = await shell.run("lastcall", "drain", f"pod/{pod}")

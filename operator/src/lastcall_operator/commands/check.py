@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from lastcall_operator.api import names
+from lastcall_operator.api.drainpolicy import EvictionsName
 from lastcall_operator.api.printable import printable
 from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.resources import (
@@ -14,6 +15,7 @@ from lastcall_operator.cluster.resources import (
     DEPLOYMENTS,
     DRAIN_POLICIES,
     MUTATING_WEBHOOKS,
+    NODES,
     PODS,
     STREAM_PROXIES,
     VALIDATING_WEBHOOKS,
@@ -26,6 +28,8 @@ from .session import Exit, as_json, connect, look, where
 
 #: Cluster autoscalers cap a pod's grace at this many seconds unless they are told otherwise.
 AUTOSCALER_GRACE_SECONDS = 600
+#: Every node of an AKS cluster has it; its value is the node resource group's name.
+AKS_LABEL = "kubernetes.azure.com/cluster"
 #: Conditions that are good when False.
 _BAD_WHEN_TRUE = frozenset(
     {"PortConflict", "Bypassed", "Unreachable", "Conflicted", "Stalled", "ProgressDeadlineTooShort", "KeyUnusable"}
@@ -66,6 +70,7 @@ async def check(arguments: argparse.Namespace) -> int:
             *await _resources(api, STREAM_PROXIES, place.namespace),
             *await _resources(api, DRAIN_POLICIES, place.namespace),
             *await _pods(api, place.namespace),
+            *await _nodes(api, place.namespace),
         ]
     if arguments.output == "json":
         print(as_json([asdict(finding) for finding in findings]))
@@ -261,6 +266,29 @@ def grace_findings(pods: Sequence[Object]) -> list[Finding]:
         )
         found.append(Finding(Mark.WARN, "autoscalers", text))
     return found
+
+
+async def _nodes(api: Api, namespace: str | None) -> list[Finding]:
+    try:
+        policies, nodes = await api.list(DRAIN_POLICIES, namespace), await api.list(NODES, labels=AKS_LABEL)
+    except (NotFoundError, ForbiddenError):
+        return []
+    return aks_findings(policies, nodes)
+
+
+def aks_findings(policies: Sequence[Object], nodes: Sequence[Object]) -> list[Finding]:
+    """What AKS' node upgrades make of held evictions. Pure.
+
+    Source: https://github.com/Azure/AKS/issues/5637
+    """
+    holding = [item for item in policies if item["spec"].get("evictions", EvictionsName.HOLD) == EvictionsName.HOLD]
+    if not holding or not nodes:
+        return []
+    text = (
+        "this is AKS, whose node upgrades may fail within seconds where an eviction is refused (Azure/AKS#5637): "
+        f"during one say evictions: Allow in {named(item['metadata']['name'] for item in holding)}"
+    )
+    return [Finding(Mark.WARN, "nodes", text)]
 
 
 def _name(pod: dict[str, Any]) -> str:
