@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.injection.pods import DEFAULTS, pod, proxy, sidecar
+from tests.injection.pods import DEFAULTS, app, pod, proxy, sidecar
 
 from lastcall_operator.injection import InjectionError, inject, json_patch, undo
 
@@ -100,6 +100,13 @@ def test_a_container_that_another_webhook_added_gets_its_wait():
     assert twice.pod["spec"]["containers"][0] == once["spec"]["containers"][0]
     assert [it["name"] for it in twice.pod["spec"]["initContainers"]] == ["lastcall", "mesh-init"]
     assert inject(twice.pod, proxy(), DEFAULTS) == twice
+
+
+def test_a_hook_of_the_app_s_own_comes_back():
+    before = pod(app(lifecycle={"preStop": {"exec": {"command": ["its", "own"]}}, "stopSignal": "SIGINT"}))
+    once = inject(before, proxy(), DEFAULTS).pod
+    assert once["spec"]["containers"][0]["lifecycle"]["preStop"]["httpGet"]["path"] == "/drain/wait?role=app"
+    assert undo(once) == before
 
 
 def test_what_somebody_changed_since_is_theirs():

@@ -144,6 +144,14 @@ def test_a_changed_injection_updates_what_is_ours_and_keeps_the_rest():
     assert again["spec"]["volumes"] == [{"name": "ca", "emptyDir": {}}, *fresh["spec"]["volumes"]]
 
 
+def test_a_probe_that_is_asked_no_longer_goes_with_the_defaults_that_the_api_server_gave_it():
+    once = inject(pod(), proxy("Ingress"), DEFAULTS).pod
+    probe = sidecar(once)["readinessProbe"]
+    probe["successThreshold"] = 1
+    probe["httpGet"]["scheme"] = "HTTP"
+    assert inject(once, proxy("Egress"), DEFAULTS).pod == inject(pod(), proxy("Egress"), DEFAULTS).pod
+
+
 def test_what_others_gave_stays_when_a_container_of_theirs_takes_the_sidecar_s_port():
     once = add(inject(pod(), proxy(), DEFAULTS).pod, "Ingress", ["a limit of CPU from a LimitRange"])
     port = int(once["metadata"]["annotations"]["lastcall.dev/admin-port"])

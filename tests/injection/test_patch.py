@@ -73,6 +73,7 @@ def test_the_same_needs_no_patch(value):
         pytest.param(
             [1, 2, 3, 4], [1, 4], [{"op": "remove", "path": "/2"}, {"op": "remove", "path": "/1"}], id="from the middle"
         ),
+        pytest.param({"a": 1, "b": 2}, {"b": 2}, [{"op": "remove", "path": "/a"}], id="a field that is gone"),
         pytest.param({"a": 1}, {"a": True}, [{"op": "replace", "path": "/a", "value": True}], id="true is not 1"),
         pytest.param(
             {"m": {"x/y~z": 1}},

@@ -50,6 +50,7 @@ CUTS = {
     "a beginning within a beginning": (["aa", "ab", "!"], ("aab",), "a", "aab"),
     "the first that is complete": (["xabcd"], ("abcd", "bc"), "xa", "bc"),
     "the longer of two": (["xab"], ("b", "ab"), "x", "ab"),
+    "the longer of two, named first": (["xab"], ("ab", "b"), "x", "ab"),
     "none": (["one two"], ("END",), "one two", None),
     "of one character": (["a\n", "b"], ("\n",), "a", "\n"),
     "beyond the basic plane": (["a🎉", "🎊b"], ("🎉🎊",), "a", "🎉🎊"),

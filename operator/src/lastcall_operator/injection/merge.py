@@ -137,13 +137,9 @@ def _without(name: str, value: Any, fields: Fields | None) -> Any:
     """What others have in a value that we set and do not set any more; None: nothing. `fields` None: it is theirs."""
     if fields is None:
         return value
-    left: Any = None
-    if fields and isinstance(value, dict):
-        kept = {key: _without(key, item, fields.get(key)) for key, item in value.items()}
-        left = {key: item for key, item in kept.items() if item is not None}
-    elif fields and name in _KEYS and isinstance(value, list):
-        left = [item for key, item in _by_key(name, value).items() if key not in fields]
-    return left or None
+    if fields and name in _KEYS and isinstance(value, list):
+        return [item for key, item in _by_key(name, value).items() if key not in fields] or None
+    return None  # what is left of an object is half of one: a probe that asks nothing, with the API server's defaults
 
 
 def _by_key(name: str, items: list[Object]) -> dict[str, Object]:
