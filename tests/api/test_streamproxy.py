@@ -128,6 +128,14 @@ def test_nonsense_is_a_sentence_that_names_the_field(spec, sentence):
     assert sentence in str(caught.value)
 
 
+@pytest.mark.parametrize("network", ["10.0.0.1/8", "::1/0", "1::2::3", "1:2:3", ":::"])
+def test_a_network_that_no_sidecar_takes_is_none(network):
+    fine = "10.0.0.0/8"
+    sentence = r"spec\.listen\.trustedProxies\[1\] must be an IP address or a network without bits behind its mask"
+    with pytest.raises(SpecError, match=sentence):
+        proxy(listen={"trustedProxies": [fine, network]})
+
+
 def test_proxies_that_are_trusted():
     networks = ["203.0.113.7", "10.0.0.0/8", "0.0.0.0/0", "::1/128", "2001:db8::/32", "::/0", "fe80::1"]
     made = proxy(listen={"trustedProxies": networks})

@@ -4,6 +4,7 @@ The source of its CRD (scripts/generate_crds.py). What a sidecar reads itself ha
 `lastcall-sidecar schema`; a test holds them equal.
 """
 
+import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any
@@ -344,7 +345,7 @@ class Auth(Part, frozen=True):
 
 
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-#: As far as a pattern can say it: a sidecar refuses bits behind the mask, and misspelled addresses of IPv6, too.
+#: As far as a pattern can say it; `_check_listen` knows bits behind the mask, and misspelled addresses of IPv6.
 Network = Annotated[
     str,
     Meta(
@@ -531,6 +532,7 @@ def _check(spec: StreamProxySpec) -> None:
         raise SpecError(f"spec.limits.maxBodyBytes {what}")
     _check_models(spec)
     _check_upstreams(spec)
+    _check_listen(spec.listen)
 
 
 def _check_models(spec: StreamProxySpec) -> None:
@@ -561,3 +563,15 @@ def _check_upstreams(spec: StreamProxySpec) -> None:
             raise SpecError(f"{place}.name and models must be printable text")
         if any("*" in pattern[:-1] for pattern in upstream.models):
             raise SpecError(f"{place}.models: * may only stand at the end, for the beginning of names")
+
+
+def _check_listen(listen: Listen) -> None:
+    """A sidecar does not start with a network that is none."""
+    for index, network in enumerate(listen.trusted_proxies):
+        try:
+            ipaddress.ip_network(network)
+        except ValueError:
+            raise SpecError(
+                f"spec.listen.trustedProxies[{index}] must be an IP address or a network without bits behind its mask, "
+                f"as 10.0.0.0/8 or fd00::/8, not {network}"
+            ) from None
