@@ -6,8 +6,9 @@ import pytest
 
 from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import SECRETS, VALIDATING_WEBHOOKS
-from lastcall_operator.testing import eviction_review, pod_deletion_review
-from lastcall_operator.webhook.secret_path import SecretPath
+from lastcall_operator.settings import Settings
+from lastcall_operator.testing import eviction_review, pod, pod_deletion_review
+from lastcall_operator.webhook.secret_path import LATE_SECONDS, SecretPath
 
 from .stage import HOST, staged
 
@@ -48,13 +49,15 @@ async def test_the_api_server_is_told_one_secret_path_by_both_replicas(stage):
 
 @pytest.mark.parametrize(
     "review",
-    [pod_deletion_review, lambda pod: eviction_review(pod, grace_seconds=1)],
+    [pod_deletion_review, lambda found: eviction_review(found, grace_seconds=1)],
     ids=["a controller's", "an eviction"],
 )
 async def test_made_up_removals_age_nothing(stage, review):
     stage.policy(holdDeadlineSeconds=1)
     stage.workload(a=5, b=0, c=0)
     (path,) = paths(stage)
+    await stage.call(OPEN, review(pod("gone")))  # the configuration is looked at, and was written a moment ago
+    await asyncio.sleep(LATE_SECONDS)  # until now it might be an API server that has not heard of the path yet
     for _ in range(3):
         await stage.call(OPEN, review(stage.get_pod("a")))
         await asyncio.sleep(0.5)
@@ -98,4 +101,41 @@ async def test_a_path_that_somebody_put_back_is_secret_again_at_the_next_look():
         called_at_the_open_path(stage.cluster)
         await path.look()
         assert paths(stage) == {written}
-        assert path.admits(written.rpartition("/")[2])
+        assert await path.admits(written.rpartition("/")[2])
+
+
+async def test_with_a_new_key_both_replicas_know_the_path_of_whoever_was_first():
+    async with staged(replicas=0, prepare=called_at_the_open_path) as stage, stage.cluster.connect() as api:
+        settings = Settings(own_namespace="lastcall", fullname="f")
+        keys = [DrainKey(api, settings.own_namespace, settings.drain_key_secret) for _ in range(2)]
+        first, second = (SecretPath(api, settings, key) for key in keys)
+        await first.look()
+        await second.look()
+        stage.cluster.remove(SECRETS, "lastcall", settings.drain_key_secret)
+        keys[0].forget()
+        await first.look()
+        (written,) = paths(stage)
+        assert await second.admits(written.rpartition("/")[2])
+
+
+def upgraded(stage):
+    """As `helm upgrade` leaves it: the chart's path stands there again, and the API server calls that one."""
+    found = stage.cluster.get(VALIDATING_WEBHOOKS, None, "f-removals")
+    for hook in found["webhooks"]:
+        hook["clientConfig"]["service"]["path"] = OPEN
+    stage.cluster.put(VALIDATING_WEBHOOKS, found)
+
+
+@pytest.mark.parametrize("second", [0, 1], ids=["by one replica", "by both"])
+async def test_no_more_drain_at_once_while_an_upgrade_has_put_the_path_back(stage, second):
+    stage.policy(maxDraining=1)
+    stage.workload(a=1, b=1, c=5)
+    upgraded(stage)
+    held = await stage.call(OPEN, pod_deletion_review(stage.get_pod("c")))
+    assert not held["allowed"]
+    assert "lastcall.dev/held-since" in stage.annotations("c")
+    assert (await stage.call(OPEN, pod_deletion_review(stage.get_pod("a"))))["allowed"]
+    assert not (await stage.call(OPEN, pod_deletion_review(stage.get_pod("b")), second))["allowed"]
+    async with asyncio.timeout(10):
+        while OPEN in paths(stage):  # noqa: ASYNC110 - seen from outside
+            await asyncio.sleep(0.01)

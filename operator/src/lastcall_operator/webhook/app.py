@@ -35,11 +35,11 @@ def admission_app(pods: Pods, removals: Removals, path: SecretPath, first: Calla
     @app.post(REMOVALS_PATH)
     async def open_path() -> Response:
         # Anybody's word, where the API server has been told another path: it gets an answer, and has no effect.
-        return await decided(removals.without_effects if path.in_force else removals.answer)
+        return await decided(removals.answer if await path.is_open() else removals.without_effects)
 
     @app.post(f"{REMOVALS_PATH}/<word>")
     async def secret_path(word: str) -> Response:
-        return await decided(removals.answer) if path.admits(word) else Response("not found\n", 404)
+        return await decided(removals.answer) if await path.admits(word) else Response("not found\n", 404)
 
     return BoundedBodies(app)
 
