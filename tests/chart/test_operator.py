@@ -352,3 +352,20 @@ def test_the_accounts_are_held_to_our_own_annotations_where_kubernetes_can(
 ) -> None:
     kinds = {document["kind"] for document in yaml.safe_load_all(text(values, version=version)) if document}
     assert ({"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"} <= kinds) is there
+
+
+def test_whatever_the_accounts_may_do_to_configmaps_is_held_to_our_own() -> None:
+    documents = yaml.safe_load_all(text({}, version="1.34.4"))
+    (spec,) = (each["spec"] for each in documents if each and each["kind"] == "ValidatingAdmissionPolicy")
+    judged = {
+        operation
+        for rule in spec["matchConstraints"]["resourceRules"]
+        if "configmaps" in rule["resources"]
+        for operation in rule["operations"]
+    }
+    roles = [
+        rule for role in named("ClusterRole").values() for rule in role["rules"] if "configmaps" in rule["resources"]
+    ]
+    operations = {"create": "CREATE", "patch": "UPDATE", "update": "UPDATE", "delete": "DELETE"}
+    allowed = {operations[verb] for rule in roles for verb in rule["verbs"] if verb not in {"get", "list", "watch"}}
+    assert allowed == judged

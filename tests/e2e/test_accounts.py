@@ -46,3 +46,11 @@ async def test_our_own_annotations_are_ours_to_write(cluster: None, account: str
 async def test_the_controller_writes_no_configmap_but_ours(cluster: None) -> None:
     with pytest.raises(CommandFailedError, match="whose names begin with lastcall-"):
         await _patch("lastcall-operator", "configmap/kube-root-ca.crt", {"data": {"ca.crt": "x"}})
+
+
+async def test_the_controller_deletes_no_configmap_but_ours(cluster: None) -> None:
+    user = f"system:serviceaccount:{kube.NAMESPACE}:lastcall-operator"
+    with pytest.raises(CommandFailedError, match="whose names begin with lastcall-"):
+        await kube.kubectl(
+            "delete", "configmap/kube-root-ca.crt", "--namespace", kube.NAMESPACE, f"--as={user}", "--dry-run=server"
+        )
