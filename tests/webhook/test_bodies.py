@@ -1,13 +1,16 @@
 """What anybody may send to the webhook's port: bounded in size, in sum and in time, and never a traceback."""
 
 import asyncio
+import json
 
 import pytest
 
+from lastcall_operator.cluster.resources import STREAM_PROXIES
 from lastcall_operator.webhook.bodies import MAX_BODY_BYTES, BoundedBodies
 
 from .stage import HOST, staged
 
+POD_SPEC = {"containers": [{"name": "app", "ports": [{"name": "http", "containerPort": 8000}]}]}
 PATHS = ["/mutate/pods", "/validate/removals"]
 
 
@@ -70,6 +73,25 @@ async def test_what_is_no_review_is_told_so(stage, path, data):
 async def test_odd_labels_ask_for_nothing(stage, labels):
     review = {"request": {"uid": "u", "namespace": "default", "object": {"metadata": {"labels": labels}}}}
     assert await stage.call("/mutate/pods", review) == {"uid": "u", "allowed": True}
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(7, id="a number"),
+        pytest.param({"containers": 7}, id="containers that are a number"),
+        pytest.param({"containers": ["a"]}, id="a container that is a text"),
+        pytest.param({**POD_SPEC, "volumes": [{}]}, id="a volume without a name"),
+        pytest.param({**POD_SPEC, "terminationGracePeriodSeconds": "x"}, id="a grace that is a text"),
+        pytest.param({**POD_SPEC, "x": json.loads("[" * 900 + "]" * 900)}, id="deep"),
+    ],
+)
+async def test_a_pod_as_no_api_server_has_one_is_told_so(stage, spec):
+    chosen = {"selector": {"matchLabels": {"app": "chat"}}, "mode": "Ingress", "appPort": "http"}
+    stage.cluster.put(STREAM_PROXIES, {"metadata": {"name": "chat", "namespace": "default"}, "spec": chosen})
+    pod = {"metadata": {"labels": {"app": "chat", "lastcall.dev/inject": "true"}}, "spec": spec}
+    review = {"request": {"uid": "u", "namespace": "default", "object": pod}}
+    assert await post(stage, "/mutate/pods", json.dumps(review).encode()) == 400
 
 
 class Request:

@@ -52,7 +52,11 @@ class Pods:
             raise ReviewError(f"no AdmissionReview of a pod: {error!r}") from error
         name = pod["metadata"].get("name") or pod["metadata"].get("generateName", "")
         with tracing.span(f"inject {name}", {"k8s.namespace.name": namespace}):
-            answer = await self._answered(namespace, pod, labels)
+            try:
+                answer = await self._answered(namespace, pod, labels)
+            except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+                # The API server's pods have the types of its schema: this one is somebody else's.
+                raise ReviewError(f"no pod can be read: {error!r}") from error
         self._metrics.injection(answer.outcome)
         log.info("pod.reviewed", pod=f"{namespace}/{name}", outcome=answer.outcome, why=answer.refused)
         return _review(uid, answer)
