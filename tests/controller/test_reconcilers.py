@@ -429,6 +429,23 @@ async def test_a_drained_pod_whose_app_does_not_end_is_deleted_again_with_its_ap
         assert draining["message"].startswith("chat-a: drained since 20")
 
 
+async def test_a_drain_is_followed_though_somebody_forbids_to_delete_its_pod_again() -> None:
+    async with world() as it:
+        put_deployment(it)
+        sidecar = it.add_pod("chat-a", annotations={names.ORIGINAL: '{"terminationGracePeriodSeconds": 5}'})
+        leaving = it.cluster.get(PODS, "default", "chat-a")
+        leaving["metadata"] |= {"deletionTimestamp": stamp(it.now() + 1985), "deletionGracePeriodSeconds": 1985}
+        it.cluster.put(PODS, leaving)
+        it.cluster.denied.add(("DELETE", "pods"))
+        for _ in range(4):
+            it.look()
+            sidecar.state, sidecar.final = "drained", True
+            assert await it.controller.drains.step(("default", "chat-a", "uid-chat-a")) == 1
+            it.ahead_seconds += 6
+        assert it.cluster.requests["DELETE", "pods"] > 0
+        assert "AppDoesNotEnd" not in it.said_of("Pod", "chat-a")
+
+
 async def test_a_policy_for_another_owner_of_replicasets_knows_its_pods_and_its_newest_revision() -> None:
     async with world() as it:
         reference = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "chat"}

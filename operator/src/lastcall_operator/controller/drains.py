@@ -114,7 +114,14 @@ class Drains:
     async def _shorten(self, pod: Pod, track: Track, policies: Iterable[Object]) -> None:
         """Leave an app that does not end no more than its own grace: its streams have ended."""
         grace = shorter_grace(pod, track, self._writes.clock())
-        if grace is not None and await self._writes.delete_pod(pod.namespace, pod.name, pod.uid, grace_seconds=grace):
+        if grace is None:
+            return
+        try:
+            deleted = await self._writes.delete_pod(pod.namespace, pod.name, pod.uid, grace_seconds=grace)
+        except LastcallError as error:  # somebody's policy, say: it ends with the grace that it has
+            log.debug("pod.lingers", pod=pod.name, error=str(error))
+            return
+        if deleted:
             log.info("pod.lingers", pod=pod.name, grace_seconds=grace)
             await self._tell(pod.namespace, track, policies, shortened(track, pod.own_grace_seconds or 0))
 
