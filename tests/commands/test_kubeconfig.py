@@ -108,6 +108,7 @@ async def test_a_context_may_come_from_another_file_than_its_cluster(cluster, tm
     ("text", "words"),
     [
         pytest.param("{", "is not valid YAML", id="no YAML"),
+        pytest.param("expires: 2026-13-45", "is not valid YAML", id="a date that there is not"),
         pytest.param("- 1", "is not a mapping", id="a list"),
         pytest.param("clusters: [1, 2]", "the kubeconfig is invalid", id="odd types"),
         pytest.param("current-context: gone", "there is no context 'gone'", id="no such context"),

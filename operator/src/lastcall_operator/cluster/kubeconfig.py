@@ -68,7 +68,7 @@ def _read(path: Path, *, required: bool) -> dict[str, Any] | None:
         return None
     except OSError as error:
         raise ApiUnavailableError(f"no cluster: the kubeconfig {path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # no UTF-8, or a date that there is not
         raise ApiUnavailableError(f"no cluster: the kubeconfig {path} is not valid YAML") from error
     if document is None:
         return None
