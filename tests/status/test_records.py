@@ -142,3 +142,22 @@ def test_an_app_that_crashes_beside_its_sidecar_is_noticed(status: dict[str, Any
     assert (found.crashing, found.listening) == (crashing, (15080, 15081))
     del body["metadata"]["annotations"]
     assert pod_record(body).crashing == ()
+
+
+@pytest.mark.parametrize(
+    ("unready", "crashing"),
+    [
+        pytest.param("2026-11-29T09:59:50Z", ("app",), id="not-ready-since-it-ended"),
+        pytest.param("2026-11-29T18:00:00Z", (), id="ready-for-hours-and-not-now"),
+    ],
+)
+def test_an_app_that_was_ready_since_it_was_started_does_not_crash(unready: str, crashing: tuple[str, ...]) -> None:
+    running = {"startedAt": "2026-11-29T10:00:00Z"}
+    body = {
+        "metadata": {"name": "a", "uid": "u", "annotations": {names.INJECTED: "{}"}},
+        "status": {
+            "conditions": [{"type": "ContainersReady", "status": "False", "lastTransitionTime": unready}],
+            "containerStatuses": [{"name": "app", "restartCount": 2, "ready": False, "state": {"running": running}}],
+        },
+    }
+    assert pod_record(body).crashing == crashing

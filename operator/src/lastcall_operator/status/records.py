@@ -197,7 +197,7 @@ def pod_record(body: Mapping[str, Any]) -> Pod:
         allow_removal=annotations.get(names.ALLOW_REMOVAL) == names.TRUE,
         cost=annotations.get(names.DELETION_COST),
         cost_written=annotations.get(names.COST_WRITTEN),
-        crashing=_crashing(status.get("containerStatuses") or []) if names.INJECTED in annotations else (),
+        crashing=_crashing(status) if names.INJECTED in annotations else (),
         listening=_listening(spec),
         sidecar=labels.get(names.SIDECAR_LABEL) == names.TRUE,
         last_word=next(filter(None, map(_last_word, containers)), None),
@@ -317,14 +317,22 @@ def _waiting(containers: list[dict[str, Any]]) -> list[Waiting]:
     ]
 
 
-def _crashing(containers: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Containers of the app that wait to be started again, or have been twice and are not ready."""
+def _crashing(status: Mapping[str, Any]) -> tuple[str, ...]:
+    """Containers of the app that wait to be started again, or have been twice and have not been ready since."""
+    changes = {each.get("type"): each.get("lastTransitionTime") for each in status.get("conditions") or []}
+    since = seconds(changes.get("ContainersReady")) or 0.0
     return tuple(
         each.get("name", "")
-        for each in containers
+        for each in status.get("containerStatuses") or []
         if ((each.get("state") or {}).get("waiting") or {}).get("reason") == "CrashLoopBackOff"
-        or (not each.get("ready") and (each.get("restartCount") or 0) > 1)
+        or (not each.get("ready") and (each.get("restartCount") or 0) > 1 and since <= _started(each, since))
     )
+
+
+def _started(container: Mapping[str, Any], otherwise: float) -> float:
+    running = (container.get("state") or {}).get("running") or {}
+    found = seconds(running.get("startedAt"))
+    return otherwise if found is None else found
 
 
 def _creating(status: Mapping[str, Any], containers: list[dict[str, Any]]) -> bool:
