@@ -8,7 +8,7 @@ from lastcall_operator.cluster.keys import DrainKey
 from lastcall_operator.cluster.resources import SECRETS, VALIDATING_WEBHOOKS
 from lastcall_operator.settings import Settings
 from lastcall_operator.testing import eviction_review, pod, pod_deletion_review
-from lastcall_operator.webhook.secret_path import LATE_SECONDS, SecretPath
+from lastcall_operator.webhook.secret_path import LATE_SECONDS, SPACING_SECONDS, SecretPath
 
 from .stage import HOST, staged
 
@@ -139,3 +139,16 @@ async def test_no_more_drain_at_once_while_an_upgrade_has_put_the_path_back(stag
     async with asyncio.timeout(10):
         while OPEN in paths(stage):  # noqa: ASYNC110 - seen from outside
             await asyncio.sleep(0.01)
+
+
+async def test_a_flood_of_made_up_removals_is_none_for_the_api_server():
+    async with staged(replicas=0, prepare=called_at_the_open_path) as stage, stage.cluster.connect() as api:
+        settings = Settings(own_namespace="lastcall", fullname="f")
+        path = SecretPath(api, settings, DrainKey(api, settings.own_namespace, settings.drain_key_secret))
+        await path.look()
+        looks = ("GET", VALIDATING_WEBHOOKS.plural)
+        before, began = stage.cluster.requests[looks], asyncio.get_running_loop().time()
+        for asked in range(10):
+            await (path.is_open() if asked % 2 else path.admits("guess"))
+        took = asyncio.get_running_loop().time() - began
+        assert 1 <= stage.cluster.requests[looks] - before <= took / SPACING_SECONDS + 1

@@ -26,6 +26,8 @@ REMOVALS_PATH = "/validate/removals"
 ROUND_SECONDS = 30.0
 #: Seconds until the next try after an error.
 RETRY_SECONDS = 2.0
+#: Seconds from one look to the next at least: anybody's made-up removals ask for them.
+SPACING_SECONDS = 0.1
 #: Seconds for which the open path may still be the API server's, once it was another one: its own watch lags behind.
 LATE_SECONDS = 2.0
 #: Hex digits: 160 bits.
@@ -76,6 +78,7 @@ class SecretPath:
         asked = _now()
         async with self._one_at_a_time:
             if self._began <= asked:
+                await asyncio.sleep(self._began + SPACING_SECONDS - asked)
                 self._began = _now()
                 self._pause = await self._tried()
             return self._pause
