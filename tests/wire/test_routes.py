@@ -1,5 +1,7 @@
 """Which path speaks what: the table of the traffic listener."""
 
+from urllib.parse import unquote_to_bytes
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +126,11 @@ SPELLINGS = [
     "/v1/%252e/messages",
     "/v1%5Cmessages",
     "/v1/x%255c..%255cmessages",
+    # By servers that leave a `%` alone that begins no escape, and decode twice.
+    "/v1/%%36dessages",
+    "/v1/%6%64essages",
+    "/v1/x%25%0D/%252e%252e/messages",
+    "/v1/x=%25%0A/%252e%252e/messages",
 ]
 
 
@@ -199,6 +206,15 @@ def test_no_mixture_of_spellings_reaches_a_known_route_unseen(path, data):
         made += "/" if made.endswith(("/.", ";x")) else ""
     made += data.draw(st.sampled_from(["", "/", ";x", "%20", "%00", "%3f"]))
     assert meant("POST", made) == (None if made == path else path)
+
+
+@given(st.lists(st.sampled_from(["%", "%2", "25", "=", "%3d", "%0D", "%0a", "6", "d", "%25", "/v1", "/", "z"])))
+def test_a_path_is_read_as_whoever_decodes_it_three_times_does(pieces):
+    path = f"/v1/{''.join(pieces)}essages"
+    decoded = unquote_to_bytes(unquote_to_bytes(unquote_to_bytes(path))).replace(b"\r", b"").replace(b"\n", b"")
+    names = [name for name in decoded.decode().split("/") if name]
+    plain = "/" + "/".join(names)
+    assert (meant("POST", path) == "/v1/messages") is (plain == "/v1/messages" != path)
 
 
 @pytest.mark.parametrize(

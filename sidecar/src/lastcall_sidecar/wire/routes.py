@@ -19,6 +19,8 @@ __all__ = ["Route", "meant", "passthrough", "route"]
 _VERSION = "/v1"
 #: How often escapes are taken off: some chains of servers do it once each.
 _DECODINGS = 3
+#: Stands for `=` meanwhile: a byte of no text.
+_EQUALS = b"\xff"
 _SEPARATORS = re.compile(r"[/\\]+")
 #: What some servers cut a path or a segment at once they have decoded it, or overlook in it.
 _END = re.compile(r"[?#]")
@@ -130,9 +132,8 @@ def _plain(path: str) -> str:
     if "%" in path:
         decoded = path.encode("ascii")
         for _ in range(_DECODINGS):
-            # Quoted-printable is the same with another mark, and is decoded at C's speed: a path may be 64 KiB of it.
-            decoded = binascii.a2b_qp(decoded.replace(b"=", b"=3D").replace(b"%", b"="))
-        path = decoded.decode("utf-8", "replace")
+            decoded = _decoded(decoded)
+        path = decoded.replace(_EQUALS, b"=").decode("utf-8", "replace")
     path = _OVERLOOKED.sub("", _END.split(path, maxsplit=1)[0]).casefold()
     kept: list[str] = []
     for name in _SEPARATORS.split(path):
@@ -141,6 +142,18 @@ def _plain(path: str) -> str:
         elif name not in {"", "."}:
             kept.append(name)
     return "/" + "/".join(kept)
+
+
+def _decoded(path: bytes) -> bytes:
+    """The path with its escapes taken off once. A `%` that begins none stays: with what follows, it may begin one then.
+
+    Quoted-printable is the same with another mark, and is decoded at C's speed: a path may be 64 KiB of it. What means
+    something else there is put out of the way: a mark before a line's end, or before a mark, and the mark as it is.
+    """
+    path = path.replace(b"\r", b" ").replace(b"\n", b" ")
+    path = path.replace(b"%%", b"%25%").replace(b"%%", b"%25%")
+    path = path.replace(b"=", _EQUALS).replace(b"%3D", _EQUALS).replace(b"%3d", _EQUALS)
+    return binascii.a2b_qp(path.replace(b"%", b"=")).replace(b"=", b"%")
 
 
 def passthrough(path: str) -> Route:
