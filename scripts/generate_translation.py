@@ -298,7 +298,8 @@ and any replica takes it out again.
   did not sign is left out there, ids that its API refuses are mended, in call and result alike, and so are ids that
   come twice. Thinking with a budget is switched off for a turn whose own thinking was left out, as the API would
   refuse it. Only bodies that need it are changed, and of those only `messages` (`thinking`, `context_management`);
-  batches pass unread.
+  batches pass unread. Models without `claude` in their name get back what nobody signed: their vendors, which have
+  Anthropic's protocol, too, often sign nothing, and some refuse a call without its thinking.
 - `reasoning_details` of OpenAI's clients go to Anthropic only if their `format` is Anthropic's, or none is told, as
   with ours.
 

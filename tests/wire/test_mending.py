@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from lastcall_sidecar.testing.errors import FakeError
 from lastcall_sidecar.testing.signing import sign
 from lastcall_sidecar.testing.validate import load, message_request
-from lastcall_sidecar.wire import carried
+from lastcall_sidecar.wire import carried, mending
 from lastcall_sidecar.wire.body import scan
 from lastcall_sidecar.wire.foreign import MAX_LOOKS, may_need_mending
-from lastcall_sidecar.wire.mending import MENDING, mended
+from lastcall_sidecar.wire.mending import MENDING
 from lastcall_sidecar.wire.translation import Options
 
 USER = {"role": "user", "content": "Hello"}
@@ -20,6 +20,10 @@ OURS = {"type": "thinking", "thinking": "hm", "signature": carried.signature(car
 EMPTY = {"type": "thinking", "thinking": "hm", "signature": ""}
 SIGNED = {"type": "thinking", "thinking": "Hm", "signature": sign(1, "Hm")}
 BUDGET = {"type": "enabled", "budget_tokens": 1024}
+
+
+def mended(asked, model="claude-sonnet-4-5"):
+    return mending.mended(asked, model)
 
 
 def said(*blocks):
@@ -173,6 +177,22 @@ BEGUN = {
 @pytest.mark.parametrize("messages", BEGUN.values(), ids=BEGUN)
 def test_nor_has_a_turn_its_thinking_that_another_vendors_model_began_without(messages):
     assert json.loads(mended(body(*messages, thinking=BUDGET)))["thinking"] == {"type": "disabled"}
+
+
+@pytest.mark.parametrize("thinking", [EMPTY, {"type": "thinking", "thinking": "hm"}], ids=["empty", "no signature"])
+def test_other_vendors_models_get_the_thinking_back_that_their_api_did_not_sign(thinking):
+    """https://github.com/farion1231/cc-switch/issues/3351: "thinking is enabled but reasoning_content is missing"."""
+    asked = body(said(thinking, call()), results("toolu_1"), model="kimi-k2.6", thinking=BUDGET)
+    assert scan(asked).may_need_mending
+    assert MENDING.request(asked, Options("")).body == asked
+    mapped = body(said(thinking, call()), results("toolu_1"), model="claude-sonnet-4-5", thinking=BUDGET)
+    assert MENDING.request(mapped, Options("kimi-k2.6")).body == mapped.replace(b"claude-sonnet-4-5", b"kimi-k2.6")
+    assert b"hm" not in MENDING.request(asked, Options("anthropic.claude-sonnet-4-5")).body
+
+
+def test_but_not_what_we_signed_for_another_protocol():
+    asked = body(said(OURS, TEXT), USER, model="kimi-k2.6")
+    assert json.loads(MENDING.request(asked, Options("")).body)["messages"][1:] == [said(TEXT), USER]
 
 
 def test_an_edit_that_has_nothing_to_do_with_thinking_stays():

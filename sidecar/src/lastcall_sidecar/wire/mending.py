@@ -20,6 +20,8 @@ from lastcall_sidecar.wire.raw_json import items, members, written, written_list
 from lastcall_sidecar.wire.splice import splice
 from lastcall_sidecar.wire.translation import Asked, Options, Translated
 
+#: In the name of each model of its own, whatever a cloud or a router has put around it.
+_ANTHROPICS = "claude"
 _SIGNED_KINDS = frozenset({"thinking", "redacted_thinking"})
 
 
@@ -34,24 +36,26 @@ class _Block(msgspec.Struct):
     tool_use_id: Any = None
     signature: Any = None
 
-    @property
-    def is_unsigned(self) -> bool:
-        """Whether it is thinking that Anthropic has not signed."""
+    def is_foreign(self, *, may_be_unsigned: bool) -> bool:
+        """Whether it is thinking that the model's vendor has not signed."""
         signed = self.signature
-        return self.type == "thinking" and (not isinstance(signed, str) or not signed or is_ours(signed))
+        is_signed = isinstance(signed, str) and signed != ""
+        return self.type == "thinking" and (is_ours(signed) if is_signed else not may_be_unsigned)
 
 
 class _Typed(msgspec.Struct):
     type: str = ""
 
 
-def mended(body: bytes) -> bytes:
+def mended(body: bytes, model: str) -> bytes:
     """Return a body that `body.scan` has accepted as Anthropic's API takes it; the same if nothing is to be changed.
 
-    What is no conversation is left to the API to refuse. Numbers keep their digits.
+    What is no conversation is left to the API to refuse. Numbers keep their digits. Other vendors serve a `model` of
+    their own by Anthropic's protocol, too: many do not sign, and some refuse a call without its thinking
+    (farion1231/cc-switch#3351, NousResearch/hermes-agent#16748). Toward those, unsigned thinking stays.
     """
     fields = members(body)
-    mender = _Mender()
+    mender = _Mender(may_be_unsigned=_ANTHROPICS not in model.lower())
     # Held once each: a body may have many megabytes, and the memory of this is accounted for.
     raws = items(fields["messages"])
     fields["messages"] = b""
@@ -76,7 +80,7 @@ class Mending:
         """Mend a body, and have it ask for the model and the stream that the options say."""
         said = scan(body)
         edits = said.edits(model=options.model or None, stream=True if options.force_stream else None)
-        made = mended(b"".join(splice([body], edits)))
+        made = mended(b"".join(splice([body], edits)), options.model or said.model or "")
         return Translated(made, Asked(options.model, said.stream))
 
 
@@ -86,7 +90,8 @@ MENDING = Mending()
 class _Mender:
     """Takes the messages in their order."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, may_be_unsigned: bool) -> None:
+        self._may_be_unsigned = may_be_unsigned
         self.has_changed = False
         #: The turn under way does not begin with thinking (any more): another vendor's model may have begun it.
         self.lacks_thinking = False
@@ -133,7 +138,7 @@ class _Mender:
         return raw
 
     def _said(self, raw: bytes, block: _Block) -> bytes | None:
-        if block.is_unsigned:
+        if block.is_foreign(may_be_unsigned=self._may_be_unsigned):
             return None
         if self._is_begin:
             self.lacks_thinking = block.type not in _SIGNED_KINDS
