@@ -259,6 +259,8 @@ def test_state_has_a_limit():
         message(reasoning_details=[large], tool_calls=[TOOL])
     with pytest.raises(TranslationError, match="too large"):
         streamed({"reasoning_details": [{"type": "x", "index": 0, "odd": "x" * (carried.MAX_STATE_BYTES + 1)}]})
+    with pytest.raises(TranslationError, match="too large"):
+        streamed({"reasoning_details": [{"index": number} for number in range(5000)]})
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3, 7])

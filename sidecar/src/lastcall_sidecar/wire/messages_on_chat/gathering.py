@@ -18,6 +18,8 @@ from lastcall_sidecar.wire.translation import TranslationError
 #: Fields of an entry that come in pieces, and those of them that a client is shown as thinking.
 _GROWING = ("text", "summary", "data")
 _SHOWN = frozenset({"text", "summary"})
+#: What an entry takes beside its values.
+_ENTRY_BYTES = 256
 _FIELDS: tuple[TextField, ...] = ("reasoning_content", "reasoning")
 
 
@@ -88,6 +90,7 @@ class Gathered:
         if last is None or not last.is_continued_by(detail, is_shown=is_shown, brings_text=brings_text):
             last = _Entry(is_shown=is_shown)
             self._entries.append(last)
+            self._size += _ENTRY_BYTES
         for name, value in detail.items():
             if name in grown:
                 self._grow(last, name, grown[name])
