@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import pytest
 from hypothesis import example, given, settings
@@ -179,3 +180,10 @@ def test_what_is_too_deep_is_cut():
 def test_a_large_object_is_read_in_no_time():
     text = json.dumps({"a": ["x" * 50] * 20000})
     assert json.loads(whole(text[:-1], is_cut=True)) == json.loads(text)
+
+
+def test_a_flood_of_empty_objects_takes_linear_time():
+    began = time.process_time()
+    assert whole("{}" * 300_000 + ' {"a":1}', is_cut=False) == b'{"a":1}'
+    assert whole("{ }\n" * 300_000, is_cut=False) == b"{}"
+    assert time.process_time() - began < 3  # copying the rest for each takes a minute

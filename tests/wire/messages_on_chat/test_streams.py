@@ -2,15 +2,19 @@
 
 import functools
 import json
+import time
 
 import anthropic
 import pytest
+from msgspec import Raw
 from tests.wire.messages_on_chat import chunks
 from tests.wire.messages_on_chat.chunks import DONE, STREAMS, call, chunk, delta, usage
 from tests.wire.messages_on_chat.judges import STREAM, accumulated, answer, check_order, events_of, thought, translated
 from tests.wire.test_protocols import REQUEST, client
 
 from lastcall_sidecar.wire.messages_on_chat import MESSAGES_ON_CHAT
+from lastcall_sidecar.wire.messages_on_chat.calls import MAX_CALLS, Calls
+from lastcall_sidecar.wire.messages_on_chat.completion import Call, Function
 from lastcall_sidecar.wire.sse import Decoder, Event
 from lastcall_sidecar.wire.translation import TranslationError
 
@@ -646,3 +650,23 @@ def test_a_stream_and_a_whole_answer_are_the_same_message(name):
     choices = [{"message": said, "finish_reason": finish, "stop_reason": stop}]
     whole = answer(chunks.HEAD | {"choices": choices, "usage": completion["usage"]})
     assert accumulated(STREAMS[name]).model_dump() == whole.model_dump()
+
+
+def test_parts_that_do_not_say_whose_they_are_take_no_longer_behind_many_calls():
+    calls = Calls("msg_1")
+    for number in range(MAX_CALLS):
+        calls.take(Call(number, str(number), Function("get", Raw(b'"{\\"a\\":1}"'))))
+    part = Call(function=Function(raw=Raw(b'" "')))
+    began = time.process_time()
+    for _ in range(30_000):
+        calls.take(part)
+    assert time.process_time() - began < 3  # looking at each call for each part takes ten seconds
+
+
+def test_a_call_under_two_indexes_is_one_that_is_under_way():
+    calls = Calls("msg_1")
+    begun = calls.take(Call(0, "a", Function("get", Raw(b'"{"'))))
+    for part in (Call(1, "a"), Call(function=Function(raw=Raw(b'"}"')))):
+        assert calls.take(part) is None
+    assert calls.all == [begun]
+    assert begun.arguments.is_empty

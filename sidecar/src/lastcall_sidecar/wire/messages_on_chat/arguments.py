@@ -24,6 +24,7 @@ _NO_JSON = "the upstream sent arguments of a call that are no JSON"
 _SPACE = " \t\r\n"
 #: Behind all that an object tells, these lose nothing.
 _CLOSING = _SPACE + ",]}"
+_EMPTY_OBJECTS = re.compile(r"\A(?:\{[ \t\r\n]*+\}[ \t\r\n]*+)++")
 _IN_STRING = re.compile(r'["\\]')
 _OUTSIDE = re.compile(r'["{}\[\]]')
 
@@ -105,6 +106,13 @@ class Arguments:
         #: An object without members has ended.
         self.is_empty = False
 
+    def _begin_behind(self, part: str) -> str:
+        """Begin anew behind all that is empty; returns the rest. It is cut off at once: the rest may be long."""
+        part = _EMPTY_OBJECTS.sub("", part, count=1)
+        if part.startswith("{"):
+            self._begin()
+        return part
+
     @property
     def ended(self) -> bool:
         """The object has ended."""
@@ -138,9 +146,9 @@ class Arguments:
         found = ""
         while part:
             if self.is_empty and part.startswith("{"):
-                self._begin()
+                part = self._begin_behind(part)
             if self.ended:
-                if not self.are(part):
+                if part and not self.are(part):
                     self._behind.append(part)
                 break
             taken = self._object.take(part)

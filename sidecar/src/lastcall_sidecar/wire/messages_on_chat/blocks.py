@@ -102,6 +102,7 @@ class ToolBlock(Block):
         "arguments",
         "before",
         "id",
+        "index",
         "is_doubtful",
         "name",
     )
@@ -111,6 +112,8 @@ class ToolBlock(Block):
         #: As the upstream told it; empty until then.
         self.id = ""
         self.name = ""
+        #: The last one that it was told with.
+        self.index: int | None = None
         self.arguments = Arguments()
         #: It may be the call before it whose name was told once more, or the other way round: its arguments will tell.
         self.is_doubtful = False

@@ -18,7 +18,7 @@ MAX_CALLS = 1024
 class Calls:
     """The calls of one answer so far."""
 
-    __slots__ = ("_by_both", "_by_id", "_by_index", "_ids", "_last", "all", "spilled")
+    __slots__ = ("_by_both", "_by_id", "_by_index", "_ids", "_last", "_under_way", "all", "spilled")
 
     def __init__(self, message_id: str) -> None:
         self._ids = Ids(message_id)
@@ -27,6 +27,8 @@ class Calls:
         self._by_index: dict[int, ToolBlock] = {}
         self._by_both: dict[tuple[int, str], ToolBlock] = {}
         self._last: ToolBlock | None = None
+        #: Of those with an index, by their last one: whose arguments have not ended. A part may come for each byte.
+        self._under_way: dict[int, ToolBlock] = {}
         self.all: list[ToolBlock] = []
         #: State of calls that their ids cannot carry, by these.
         self.spilled: dict[str, msgspec.Raw] = {}
@@ -66,6 +68,13 @@ class Calls:
         if call.index is not None:
             self._by_index[call.index] = block
             self._by_both[call.index, block.id] = block
+            if block.index is not None:
+                self._under_way.pop(block.index, None)
+            block.index = call.index
+        if block.index is not None and self._by_index[block.index] is block:
+            self._under_way[block.index] = block
+            if block.arguments.ended:
+                del self._under_way[block.index]
 
     def _find(self, call: Call, name: str) -> ToolBlock | None:
         """The call that there is, and to which this may belong."""
@@ -77,10 +86,8 @@ class Calls:
 
     def _before(self) -> ToolBlock | None:
         """The call before, for a part that says nothing of whose it is: of calls with an index it may be any's."""
-        if self._last and len(self._by_index) > 1:
-            under_way = [block for block in self._by_index.values() if not block.arguments.ended]
-            if len(under_way) > 1:
-                raise TranslationError("the upstream sent a part of a call of which it is not clear which one's it is")
+        if len(self._under_way) > 1:
+            raise TranslationError("the upstream sent a part of a call of which it is not clear which one's it is")
         return self._last
 
 
