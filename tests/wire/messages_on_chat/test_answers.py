@@ -72,7 +72,7 @@ CONTENTS = {
     "nothing": ({}, [text("")]),
     "an empty text": ({"content": "", "tool_calls": []}, [text("")]),
     "content in parts": ({"content": [{"type": "text", "text": "a"}, {"type": "x"}, 7, {"text": "b"}]}, [text("ab")]),
-    "odd types": ({"content": 7, "reasoning": {}, "refusal": []}, [text("")]),
+    "odd types": ({"content": True, "reasoning": {}, "refusal": []}, [text("")]),
     "no id": ({"tool_calls": [call("{}", None), call("{}", "")]}, [tool({}, "toolu_9f2a_0"), tool({}, "toolu_9f2a_1")]),
     "arguments as an object": ({"tool_calls": [call({"a": 1})]}, [tool({"a": 1})]),
     "no arguments": ({"tool_calls": [call("", "x"), call(None, "y"), call("null", "z")]}, [tool({}, i) for i in "xyz"]),
@@ -119,6 +119,11 @@ CONTENTS = {
         [thought("Hm.!", field=None), text("Hi there")],
     ),
     "one part and no list": ({"content": {"type": "text", "text": "Hi"}}, [text("Hi")]),
+    # As servers have it that read what a model writes in JSON.
+    "a number": ({"content": 7}, [text("7")]),
+    "an object": ({"content": {"city": "Rome", "n": [1]}}, [text('{"city":"Rome","n":[1]}')]),
+    "nothing in an object": ({"content": {}, "refusal": "No"}, [text("No")]),
+    "no text at all": ({"content": False, "refusal": "No"}, [text("No")]),
 }
 
 

@@ -354,6 +354,13 @@ SAID = {
 }
 
 
+@pytest.mark.parametrize("number", [0, 7, -1.5])
+def test_a_number_in_place_of_a_text_is_said(number):
+    """A server that reads what its model writes as JSON makes one of a token of digits."""
+    stream = delta(content="n=") + delta(content=number) + delta("stop") + DONE
+    assert content(stream) == [{"type": "text", "text": f"n={number}"}]
+
+
 @pytest.mark.parametrize("choices", SAID.values(), ids=SAID)
 def test_what_is_said_in_another_place_is_said(choices):
     stream = b"".join(chunk(choices=[choice]) for choice in choices) + delta("stop") + DONE

@@ -152,9 +152,9 @@ class Said(msgspec.Struct):
         return not (self.thinking or self.text or self.calls)
 
     def _of_parts(self, *, is_thinking: bool) -> str:
-        content = [self.content] if isinstance(self.content, dict) else self.content
+        content = [self.content] if _is_part(self.content) else self.content
         if not isinstance(content, list):
-            return "" if is_thinking else text_of(content)
+            return "" if is_thinking else _plain(content)
         return "".join(_text(part, is_thinking=is_thinking) for part in content)
 
 
@@ -225,6 +225,16 @@ def _index(told: Any) -> int | None:
 
 def _word(told: Any) -> str:
     return told if isinstance(told, str) else ""
+
+
+def _is_part(content: Any) -> bool:
+    return isinstance(content, dict) and not content.keys().isdisjoint({"type", "text"})
+
+
+def _plain(content: Any) -> str:
+    """A content that is not in parts. Some servers take a text that is JSON for what it says: a number, an object."""
+    is_read = isinstance(content, int | float | dict) and not isinstance(content, bool) and content != {}
+    return msgspec.json.encode(content).decode() if is_read else text_of(content)
 
 
 def _text(part: Any, *, is_thinking: bool) -> str:
