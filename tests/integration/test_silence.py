@@ -9,7 +9,7 @@ import json
 
 import pytest
 import pytest_asyncio
-from tests.support.scripted_upstream import json_response
+from tests.support.scripted_upstream import head, json_response
 from tests.support.silence import Silence
 from tests.support.stage import on_stage
 
@@ -224,3 +224,20 @@ async def test_large_errors_delay_nobody(both, path):
     model = OPENAIS if path == MESSAGES else ANTHROPICS
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "a"}]}).encode()
     assert await stays_responsive(both, path, body, script) == {400}
+
+
+SHORT_EVENTS = {"no data": b"data: \n\n", "no JSON": b"data:1\n\n", "no fields": b"a\n\n"}
+
+
+@pytest.mark.parametrize("event", SHORT_EVENTS.values(), ids=SHORT_EVENTS)
+async def test_floods_of_short_events_delay_nobody(both, event):
+    """An event costs the same however short it is."""
+
+    async def script(connection):
+        await connection.read_request()
+        await connection.send(head("200 OK", "content-type: text/event-stream"))
+        await connection.send(event * (SIZE // len(event)))
+        connection.close()
+
+    body = json.dumps({"model": ANTHROPICS, "stream": True, "messages": [{"role": "user", "content": "a"}]}).encode()
+    assert await stays_responsive(both, MESSAGES, body, script) <= {200, 502}
