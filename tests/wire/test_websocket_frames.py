@@ -1,5 +1,7 @@
 """A server's frames leave whole, and a frame of ours never stands in another."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +96,13 @@ def test_what_is_not_known_passes_and_gets_no_word_of_ours():
     assert isinstance(passage, Opaque)
     assert (passage.feed(b"\x88"), passage.rest(), passage.last_word(GOING_AWAY, "bye")) == (b"\x88", b"", b"")
     assert not passage.closed
+
+
+def test_a_flood_of_short_frames_takes_little_time():
+    """Of the processor's: an app that answers pings lets its client make as many as that."""
+    passage, data = Frames(), frame(b"", 10) * 500_000
+    started = time.process_time()
+    for start in range(0, len(data), 16384):
+        passage.feed(data[start : start + 16384])
+    assert time.process_time() - started < 1.0
+    assert passage.rest() == b""

@@ -10,7 +10,7 @@ import asyncio
 from .core.timers import Clock
 from .errors import UpstreamFailure
 from .exchange import Exchange
-from .relay import read_some
+from .relay import read_slices
 from .upstream import SWITCHING_PROTOCOLS, UpstreamResponse
 from .wire.headers import response_headers
 from .wire.protocol import ErrorKind
@@ -33,7 +33,7 @@ async def tunnel(exchange: Exchange, answer: UpstreamResponse) -> None:
     exchange.parts = True  # no next request comes over this connection
     upward = asyncio.create_task(_pass_up(exchange, answer))
     try:
-        while chunk := await read_some(exchange, answer):
+        async for chunk in read_slices(exchange, answer):
             if ready := passage.feed(chunk):
                 await exchange.send_body(ready)
         await exchange.send_body(passage.rest(), more=False)

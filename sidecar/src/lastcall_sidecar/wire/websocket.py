@@ -14,6 +14,8 @@ INTERNAL_ERROR = 1011
 
 _CLOSE = 8
 _FINAL_CLOSE = 0x88
+#: The longest frame whose length is told so, in bytes; a server's is not masked.
+_SHORT = 125
 #: Lengths that say how many bytes of the real one follow.
 _LONGER = {126: 2, 127: 8}
 
@@ -34,7 +36,11 @@ class Frames:
             data = self._held + data
         at = min(self._left, len(data))
         self._left -= at
-        while (size := _size(data, at)) is not None:
+        while True:
+            at = self._pass_short(data, at)
+            size = _size(data, at)
+            if size is None:
+                break
             whole = at + size <= len(data)
             if not whole and size <= MAX_HELD_BYTES:
                 break
@@ -46,6 +52,15 @@ class Frames:
             at += size
         self._held = data[at:]
         return data[:at]
+
+    def _pass_short(self, data: bytes, at: int) -> int:
+        """Pass over whole frames whose length is told in one byte, as nearly all are; returns where they end."""
+        last = len(data) - 2
+        while at <= last and (told := data[at + 1]) <= _SHORT and at + told <= last:
+            if data[at] & 0x0F == _CLOSE:
+                self.closed = True
+            at += 2 + told
+        return at
 
     def rest(self) -> bytes:
         """Return what was held back, at the end of the server's bytes."""
