@@ -104,15 +104,16 @@ def test_what_is_encoded_is_decoded_at_any_split(events, data):
     assert [(event.event, event.data) for event in decode(chunks)] == expected
 
 
-@given(
-    st.binary() | st.lists(st.sampled_from([b"data", b":", b" ", b"\n", b"\r", b"id", b"\0", BOM])).map(b"".join),
-    st.data(),
-)
+TOKENS = [b"data", b":", b" ", b"\n", b"\r", b"id", b"\0", BOM, b"data: x\n\n", b"event: e\ndata: x\n\n", b"event: e\n"]
+
+
+@given(st.binary() | st.lists(st.sampled_from(TOKENS)).map(b"".join), st.data())
 @settings(deadline=None)
 def test_any_bytes_mean_the_same_at_any_split(stream, data):
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=6)))
     chunks = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)], strict=True)]
     assert decode(chunks) == decode([stream])
+    assert decode([stream[at : at + 1] for at in range(len(stream))]) == decode([stream])  # none goes the short way
 
 
 @pytest.mark.parametrize(
