@@ -20,6 +20,12 @@ async def _patch(account: str, what: str, change: object, namespace: str = kube.
     )  # fmt: skip
 
 
+async def _gateway_pod() -> str:
+    """One that stays: of a pod that is being deleted the API server refuses some changes itself."""
+    pods = (await kube.get("pods", "--selector", kube.GATEWAY_PODS))["items"]
+    return next(str(pod["metadata"]["name"]) for pod in pods if "deletionTimestamp" not in pod["metadata"])
+
+
 @pytest.mark.parametrize("account", _ACCOUNTS)
 @pytest.mark.parametrize(
     ("change", "words"),
@@ -31,14 +37,14 @@ async def _patch(account: str, what: str, change: object, namespace: str = kube.
     ],
 )
 async def test_a_stolen_token_changes_no_pod(cluster: None, account: str, change: object, words: str) -> None:
-    pod = (await kube.get("pods", "--selector", kube.GATEWAY_PODS))["items"][0]["metadata"]["name"]
+    pod = await _gateway_pod()
     with pytest.raises(CommandFailedError, match=words):
         await _patch(account, f"pod/{pod}", change)
 
 
 @pytest.mark.parametrize("account", _ACCOUNTS)
 async def test_our_own_annotations_are_ours_to_write(cluster: None, account: str) -> None:
-    pod = (await kube.get("pods", "--selector", kube.GATEWAY_PODS))["items"][0]["metadata"]["name"]
+    pod = await _gateway_pod()
     marks = {"lastcall.dev/held-since": "x", "controller.kubernetes.io/pod-deletion-cost": "3"}
     assert "patched" in await _patch(account, f"pod/{pod}", {"metadata": {"annotations": marks}})
 

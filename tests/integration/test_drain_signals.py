@@ -27,8 +27,10 @@ SETTLE_SECONDS = 1
 #: What a busy machine may add.
 SLACK_SECONDS = 3
 SETTLE = {"drain": {"settleSeconds": SETTLE_SECONDS}}
-#: Makes standard input the controlling terminal, as a shell does, and becomes the program.
-ON_TERMINAL = "import fcntl, os, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+#: Makes standard input the controlling terminal, as a shell does, and becomes the program. Whoever runs the tests under
+#: nohup would have it inherit that.
+ON_TERMINAL = "import fcntl, os, signal, sys, termios; os.setsid(); fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
+ON_TERMINAL += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
 ON_TERMINAL += "os.execv(sys.argv[1], sys.argv[1:])"
 
 
