@@ -25,12 +25,15 @@ from .wire.sse import Framer
 #: The largest answer that is translated or put together in one piece: as large as the largest event (`wire/sse.py`).
 MAX_WHOLE_BYTES = 32 * 1024 * 1024
 
-#: Bytes of a stream that are looked at before others have their turn. Where they hold more line ends than this, which
-#: are some 60 events of a vendor's, fewer are: an event costs up to 90 us, however short it is.
+#: Bytes of a stream that are looked at before others have their turn.
 SLICE_BYTES = 16 * 1024
-MIN_SLICE_BYTES = 256
+#: Where so many hold more line ends than this (some 60 events of a vendor's), fewer bytes are: an event costs up to
+#: 90 us, however short it is.
 SLICE_LINE_ENDS = 192
+#: Then about so many line ends are looked at, three milliseconds; and never fewer bytes than an ordinary event has,
+#: whose line ends are not even counted.
 SHORT_LINE_ENDS = 64
+MIN_SLICE_BYTES = 256
 
 #: What a stream may hold of an event without being charged for it: as much as a verbatim one holds at most.
 HELD_FREE_BYTES = 64 * 1024
