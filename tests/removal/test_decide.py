@@ -184,6 +184,8 @@ OWN_SHORT = {"ask": eviction("a", grace_seconds=None)}
         ),
         case(True, pod("a", 0), **SHORT, name="idle"),
         case(True, pod("a", 0, leased=True, state="drained"), **SHORT, name="drained"),
+        case(False, pod("a", 0, leased=True, state="draining"), **SHORT, name="idle, and its drain has not settled"),
+        case(True, pod("a", 0, leased=True, state="draining"), ask=LONG, name="its drain settles within its grace"),
         case(False, pod("a", 1, leased=True, state="drained"), **SHORT, name="drained, and a request has just come"),
         case(False, pod("a", None), **SHORT, name="silent"),
         case(True, unknown("a"), **SHORT, name="unknown is no longer held"),
@@ -399,6 +401,13 @@ def test_another_writer_of_costs_is_told_and_left_alone(ask, other, expected):
             {},
             "3 streams in flight, and a grace of 30 s; it drains, and may go when they have finished",
             id="eviction that drains",
+        ),
+        pytest.param(
+            eviction("a"),
+            snapshot(pod("a", 0, leased=True, state="draining"), pod("b")),
+            {},
+            "nothing in flight, and a grace of 30 s; it drains, and may go when it has settled",
+            id="eviction of one that settles",
         ),
         pytest.param(
             eviction("a"),

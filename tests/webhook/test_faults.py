@@ -1,4 +1,4 @@
-"""Whatever is broken, removals are allowed, in time; and two webhooks together keep to maxDraining."""
+"""Whatever is broken, removals are allowed, in time, what is slow after a while; two webhooks keep to maxDraining."""
 
 import asyncio
 import time
@@ -7,6 +7,7 @@ import pytest
 
 from lastcall_operator.cluster.resources import DEPLOYMENTS, STREAM_PROXIES
 from lastcall_operator.testing import eviction_review, pod_deletion_review
+from lastcall_operator.webhook import removals
 
 from .stage import staged
 
@@ -42,6 +43,42 @@ async def test_every_fault_allows_in_time(break_it):
         assert time.perf_counter() - started < IN_TIME_SECONDS
         stage.cluster.failing, stage.cluster.delay_seconds = None, 0
         assert len(await faults(stage)) == 1
+
+
+BUDGETS = ("GET", "poddisruptionbudgets")
+
+
+async def test_a_busy_moment_cuts_nothing_and_holds_nothing_for_long(monkeypatch):
+    monkeypatch.setattr(removals, "UNDECIDED_SECONDS", 0.5)
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5, b=5)
+        review = eviction_review(stage.get_pod("a"), grace_seconds=1)
+        stage.cluster.slow[BUDGETS] = 30.0
+        started = time.perf_counter()
+        answer = await stage.removal(review)
+        assert time.perf_counter() - started < IN_TIME_SECONDS
+        assert not answer["allowed"]
+        assert answer["status"]["message"] == removals.UNDECIDED
+        assert len(await faults(stage)) == 1
+        assert (await stage.removal(review))["allowed"]  # which took longer than the half second
+
+
+async def test_each_busy_moment_is_one_of_its_own_and_a_dry_run_is_none(monkeypatch):
+    monkeypatch.setattr(removals, "UNDECIDED_SECONDS", 0.5)
+    async with staged() as stage:
+        stage.policy()
+        stage.workload(a=5, b=5)
+        review = eviction_review(stage.get_pod("a"), grace_seconds=1)
+        for answers in (removals.UNDECIDED, "5 streams in flight", removals.UNDECIDED):
+            stage.cluster.unavailable = {BUDGETS} if answers is removals.UNDECIDED else set()
+            for asked in (eviction_review(stage.get_pod("a"), grace_seconds=1, dry_run=True), review):
+                answer = await stage.removal(asked)
+                assert not answer["allowed"]
+                assert answers in answer["status"]["message"]
+            await asyncio.sleep(0.6)
+        stage.cluster.unavailable = {BUDGETS}
+        assert (await stage.removal(review))["allowed"]
 
 
 @pytest.mark.parametrize(

@@ -157,8 +157,11 @@ def _budget_in_use(case: _Case) -> Decision | None:
 
 
 def _idle(case: _Case) -> Decision | None:
-    """Nothing is lost, however short the grace."""
-    return Allow("nothing in flight") if case.victim.idle else None
+    """Nothing is lost, however short the grace.
+
+    While a leased drain settles, a client that keeps its connection may be between two requests: the next would be cut.
+    """
+    return Allow("nothing in flight") if case.victim.idle and not _settles(case.victim) else None
 
 
 def _given_up(case: _Case) -> Decision | None:
@@ -191,7 +194,12 @@ def _lease(case: _Case) -> tuple[str | None, str]:
         return None, f"it cannot drain while {serving} others are Ready, of {demanded} that must be"
     if victim.load is not Load.KNOWN and not victim.leased:
         return None, "it cannot drain before its sidecar answers"
-    return victim.uid, "it drains, and may go when they have finished"
+    return victim.uid, f"it drains, and may go when {'it has settled' if victim.idle else 'they have finished'}"
+
+
+def _settles(pod: Pod) -> bool:
+    """Tell whether a leased drain runs in which requests came a moment ago."""
+    return pod.leased and pod.state == "draining"
 
 
 def _serves(pod: Pod) -> bool:

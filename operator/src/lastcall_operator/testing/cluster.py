@@ -42,6 +42,8 @@ class FakeCluster:
         self.failing: int | None = None
         #: requests, by method and plural, that are forbidden
         self.denied: set[tuple[str, str]] = set()
+        #: requests, by method and plural, that are answered with a 503
+        self.unavailable: set[tuple[str, str]] = set()
         #: namespaces that are gone, and the rights in them with them
         self.gone: set[str] = set()
         #: by how many seconds more the answers to others are late
@@ -113,6 +115,8 @@ class FakeCluster:
             await asyncio.sleep(late)
         if self.failing is not None:
             return _status(self.failing, "InternalError", "as asked for")
+        if (request.method, plural) in self.unavailable:
+            return _status(503, "ServiceUnavailable", "as asked for")
         if (request.method, plural) in self.denied or namespace in self.gone:
             return _status(403, "Forbidden", "as asked for")
         if name is not None and request.path.endswith("/exec"):

@@ -1,7 +1,9 @@
 """The way of a removal, on one screen: read → observe → decide → reserve → effects → answer.
 
-Whatever goes wrong, the removal is allowed: nothing of ours may stand between Kubernetes and its pods. Removals of one
-workload are decided one after the other; the webhook's replicas agree through the policy's reservations.
+Whatever goes wrong, the removal is allowed: nothing of ours may stand between Kubernetes and its pods. What passes by
+itself (too little time, an API server that does not answer just now) must not cut streams, and is waited for first, for
+`UNDECIDED_SECONDS`. Removals of one workload are decided one after the other; the webhook's replicas agree through the
+policy's reservations.
 """
 
 import asyncio
@@ -18,7 +20,7 @@ from lastcall_operator.cluster.api import Api, Object
 from lastcall_operator.cluster.observe import FRESH_SECONDS, Governed, Observer, View, policy_of
 from lastcall_operator.cluster.resources import DRAIN_POLICIES
 from lastcall_operator.cluster.targets import Workload
-from lastcall_operator.errors import ConflictError
+from lastcall_operator.errors import ApiUnavailableError, ConflictError
 from lastcall_operator.removal import reservations as reserved
 from lastcall_operator.removal import review
 from lastcall_operator.removal.decide import decide
@@ -30,8 +32,12 @@ from .effects import Effects
 
 #: Seconds for an answer, effects included. The API server gives up after 3 and allows; one is left for the way.
 ANSWER_SECONDS = 2.0
-#: Seconds for the decision itself: whoever takes longer allows.
+#: Seconds for the decision itself.
 DECISION_SECONDS = 1.8
+#: Seconds for which removals of a pod are refused that could not be decided in time: an eviction that was allowed in a
+#: busy moment has cut streams, and every caller asks again (`kubectl drain` after 5 s). Nobody waits longer for us.
+UNDECIDED_SECONDS = 30.0
+UNDECIDED = "it could not be decided in time"
 #: Seconds for which a removal waits for others of its workload before its controller is asked to come again.
 QUEUE_SECONDS = 1.0
 BEING_DECIDED = "another removal of this workload is being decided"
@@ -42,6 +48,8 @@ EFFECT_SECONDS = 0.5
 TRIES = 3
 #: Workloads whose locks are kept.
 _WORKLOADS = 1000
+#: Pods of which it is remembered since when nothing could be decided.
+_REMEMBERED = 1000
 
 log = structlog.get_logger("lastcall.removals")
 
@@ -67,6 +75,7 @@ class Removals:
         self._metrics, self._clock = metrics, clock
         self._locks: OrderedDict[Workload, asyncio.Lock] = OrderedDict()
         self._written_last: dict[Workload, tuple[Governed, float]] = {}
+        self._undecided: OrderedDict[str, float] = OrderedDict()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def answer(self, body: Any) -> dict[str, Any]:
@@ -117,10 +126,22 @@ class Removals:
         if asked is None:
             return Allow("none of ours", reserve=False)
         with tracing.span(f"evict {asked.name}", {"lastcall.removal.kind": asked.kind.value}):
-            async with asyncio.timeout(DECISION_SECONDS):
-                outcome = await self._outcome(asked)
-            if isinstance(outcome, Allow):
-                return outcome
+            deadline = started + DECISION_SECONDS
+            async with asyncio.timeout_at(deadline):
+                found = await self._found(asked)
+            if isinstance(found, Allow):
+                return found
+            pod, governed = found
+            try:
+                async with asyncio.timeout_at(deadline):
+                    outcome = await self._outcome(asked, pod, governed)
+            except (TimeoutError, ApiUnavailableError) as error:
+                if not self._waits(pod["metadata"]["uid"], dry_run=asked.dry_run):
+                    raise
+                log.exception("removal.undecided", pod=f"{asked.namespace}/{asked.name}")
+                self._metrics.fault(type(error).__name__)
+                return Refuse(UNDECIDED)
+            self._undecided.pop(pod["metadata"]["uid"], None)
             log.info(
                 "removal.decided",
                 pod=f"{asked.namespace}/{asked.name}",
@@ -134,13 +155,27 @@ class Removals:
                 await self._carry_out(outcome, outcome.view, min(EFFECT_SECONDS, left))
             return outcome.decision
 
-    async def _outcome(self, asked: review.Asked) -> Outcome | Allow:
+    def _waits(self, uid: str, *, dry_run: bool) -> bool:
+        """Whether a pod stays although nothing could be decided: not for longer than `UNDECIDED_SECONDS`."""
+        now = asyncio.get_running_loop().time()
+        since = self._undecided.get(uid, now)
+        if not dry_run:
+            self._undecided[uid] = since
+            if len(self._undecided) > _REMEMBERED:
+                self._undecided.popitem(last=False)
+        return now - since < UNDECIDED_SECONDS
+
+    async def _found(self, asked: review.Asked) -> tuple[Object, Governed] | Allow:
+        """The pod, and the policy that it is under; without either it may go."""
         pod = asked.pod or await self._observer.pod(asked.namespace, asked.name)
         if pod is None or (asked.uid is not None and pod["metadata"]["uid"] != asked.uid):
             return Allow("there is no such pod", reserve=False)
         governed = await self._observer.governed(asked.namespace, pod)
         if governed is None:
             return Allow("no DrainPolicy targets its workload", reserve=False)
+        return pod, governed
+
+    async def _outcome(self, asked: review.Asked, pod: Object, governed: Governed) -> Outcome:
         lock = self._lock(governed.workload)
         try:
             async with asyncio.timeout(QUEUE_SECONDS):
