@@ -1,5 +1,7 @@
 """Of two releases that look after the same namespaces the older one does, and the other changes nothing."""
 
+from http import HTTPStatus
+
 import pytest
 from tests.webhook.stage import staged
 
@@ -63,7 +65,7 @@ async def test_the_second_refuses_to_start_and_names_the_first():
 async def test_without_the_right_to_look_it_starts():
     async with FakeCluster() as cluster, cluster.connect() as api:
         cluster.put(MUTATING_WEBHOOKS, release("theirs", "2026-11-22T09:00:00Z"))
-        cluster.denied.add(("GET", "mutatingwebhookconfigurations"))
+        cluster.refused["GET", "mutatingwebhookconfigurations"] = HTTPStatus.FORBIDDEN
         await Precedence(api, Settings(fullname="ours")).require()
 
 

@@ -1,6 +1,7 @@
 """StreamProxies: what keeps pods from their sidecar, told where somebody looks; and what is not ours is left alone."""
 
 import copy
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -194,11 +195,11 @@ async def test_the_longest_name_has_its_configuration() -> None:
 async def test_a_configuration_that_cannot_be_written_is_told() -> None:
     async with world() as it:
         it.cluster.put(STREAM_PROXIES, stream_proxy())
-        it.cluster.denied.add(("POST", "configmaps"))  # a quota, say
+        it.cluster.refused["POST", "configmaps"] = HTTPStatus.FORBIDDEN  # a quota, say
         await it.proxy()
         status, _, message = told(it, "Accepted")
         assert status == "False"
         assert "configmaps" in message
-        it.cluster.denied.clear()
+        it.cluster.refused.clear()
         await it.proxy()
         assert told(it, "Accepted")[0] == "True"

@@ -1,6 +1,7 @@
 """One look at a time: what is written, what is left alone, and what a controller that has just started does."""
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -107,10 +108,10 @@ async def test_a_controller_that_may_not_write_reservations_goes_on() -> None:
         put_deployment(it)
         it.add_pod("chat-a")
         it.reserve({("uid-chat-a", Reserved.WANTED): Span(it.now(), it.now() + 1000)})
-        it.cluster.denied.add(("PATCH", "drainpolicies"))
+        it.cluster.refused["PATCH", "drainpolicies"] = HTTPStatus.FORBIDDEN
         agreement = await newest(it.controller.writes.api, it.cluster.get(DRAIN_POLICIES, "default", "chat"), it.now())
         assert await write(it.controller.writes.api, agreement, {})
-        it.cluster.denied.clear()
+        it.cluster.refused.clear()
         it.reserve({})
         assert not await write(it.controller.writes.api, agreement, {}), "somebody else has written meanwhile"
         assert await write(it.controller.writes.api, agreement, agreement.reservations), "nothing to write"
@@ -436,7 +437,7 @@ async def test_a_drain_is_followed_though_somebody_forbids_to_delete_its_pod_aga
         leaving = it.cluster.get(PODS, "default", "chat-a")
         leaving["metadata"] |= {"deletionTimestamp": stamp(it.now() + 1985), "deletionGracePeriodSeconds": 1985}
         it.cluster.put(PODS, leaving)
-        it.cluster.denied.add(("DELETE", "pods"))
+        it.cluster.refused["DELETE", "pods"] = HTTPStatus.FORBIDDEN
         for _ in range(4):
             it.look()
             sidecar.state, sidecar.final = "drained", True

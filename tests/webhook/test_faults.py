@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from http import HTTPStatus
 
 import pytest
 
@@ -71,13 +72,14 @@ async def test_each_busy_moment_is_one_of_its_own_and_a_dry_run_is_none(monkeypa
         stage.workload(a=5, b=5)
         review = eviction_review(stage.get_pod("a"), grace_seconds=1)
         for answers in (removals.UNDECIDED, "5 streams in flight", removals.UNDECIDED):
-            stage.cluster.unavailable = {BUDGETS} if answers is removals.UNDECIDED else set()
+            busy = answers is removals.UNDECIDED
+            stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE} if busy else {}
             for asked in (eviction_review(stage.get_pod("a"), grace_seconds=1, dry_run=True), review):
                 answer = await stage.removal(asked)
                 assert not answer["allowed"]
                 assert answers in answer["status"]["message"]
             await asyncio.sleep(0.6)
-        stage.cluster.unavailable = {BUDGETS}
+        stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
         assert (await stage.removal(review))["allowed"]
 
 
@@ -90,7 +92,7 @@ async def test_a_pod_that_cannot_be_marked_is_not_held_for_ever(review):
     async with staged() as stage:
         stage.policy(holdDeadlineSeconds=1)
         stage.workload(a=5, b=0)
-        stage.cluster.denied.add(("PATCH", "pods"))
+        stage.cluster.refused["PATCH", "pods"] = HTTPStatus.FORBIDDEN
         assert not (await stage.removal(review(stage.get_pod("a"))))["allowed"]
         assert "lastcall.dev/held-since" not in stage.annotations("a")
         await asyncio.sleep(1.1)

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from http import HTTPStatus
 
 import pytest
 
@@ -373,7 +374,7 @@ def put_rollout(stage, **loads):
 async def test_the_pods_of_another_owner_of_replicasets_are_ordered_and_paced(stage, denied):
     put_rollout(stage, a=5, b=1, c=20)
     if denied:
-        stage.cluster.denied.add(("GET", "rollouts"))
+        stage.cluster.refused["GET", "rollouts"] = HTTPStatus.FORBIDDEN
         owned = stage.cluster.get(REPLICA_SETS, "default", "chat-old")
         owned["spec"]["replicas"] = 3
         stage.cluster.put(REPLICA_SETS, owned)

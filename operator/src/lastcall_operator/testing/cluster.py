@@ -11,6 +11,7 @@ import itertools
 import json
 from collections import Counter
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
@@ -40,10 +41,8 @@ class FakeCluster:
         self.delay_seconds = 0.0
         #: every answer is this status instead
         self.failing: int | None = None
-        #: requests, by method and plural, that are forbidden
-        self.denied: set[tuple[str, str]] = set()
-        #: requests, by method and plural, that are answered with a 503
-        self.unavailable: set[tuple[str, str]] = set()
+        #: requests, by method and plural, that get this status instead
+        self.refused: dict[tuple[str, str], HTTPStatus] = {}
         #: namespaces that are gone, and the rights in them with them
         self.gone: set[str] = set()
         #: by how many seconds more the answers to others are late
@@ -115,10 +114,9 @@ class FakeCluster:
             await asyncio.sleep(late)
         if self.failing is not None:
             return _status(self.failing, "InternalError", "as asked for")
-        if (request.method, plural) in self.unavailable:
-            return _status(503, "ServiceUnavailable", "as asked for")
-        if (request.method, plural) in self.denied or namespace in self.gone:
-            return _status(403, "Forbidden", "as asked for")
+        refused = HTTPStatus.FORBIDDEN if namespace in self.gone else self.refused.get((request.method, plural))
+        if refused is not None:
+            return _status(refused, refused.phrase.replace(" ", ""), "as asked for")
         if name is not None and request.path.endswith("/exec"):
             return await self._exec(request, name)
         if name is not None and request.path.endswith("/proxy/livez"):
