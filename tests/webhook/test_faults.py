@@ -49,38 +49,49 @@ async def test_every_fault_allows_in_time(break_it):
 BUDGETS = ("GET", "poddisruptionbudgets")
 
 
-async def test_a_busy_moment_cuts_nothing_and_holds_nothing_for_long(monkeypatch):
+@pytest.fixture
+async def stage(monkeypatch):
+    """A stage with two busy pods, on which nobody waits longer than half a second for a decision."""
     monkeypatch.setattr(removals, "UNDECIDED_SECONDS", 0.5)
-    async with staged() as stage:
-        stage.policy()
-        stage.workload(a=5, b=5)
-        review = eviction_review(stage.get_pod("a"), grace_seconds=1)
-        stage.cluster.slow[BUDGETS] = 30.0
-        started = time.perf_counter()
-        answer = await stage.removal(review)
-        assert time.perf_counter() - started < IN_TIME_SECONDS
-        assert not answer["allowed"]
-        assert answer["status"]["message"] == removals.UNDECIDED
-        assert len(await faults(stage)) == 1
-        assert (await stage.removal(review))["allowed"]  # which took longer than the half second
+    async with staged() as made:
+        made.policy()
+        made.workload(a=5, b=5)
+        yield made
 
 
-async def test_each_busy_moment_is_one_of_its_own_and_a_dry_run_is_none(monkeypatch):
-    monkeypatch.setattr(removals, "UNDECIDED_SECONDS", 0.5)
-    async with staged() as stage:
-        stage.policy()
-        stage.workload(a=5, b=5)
-        review = eviction_review(stage.get_pod("a"), grace_seconds=1)
-        for answers in (removals.UNDECIDED, "5 streams in flight", removals.UNDECIDED):
-            busy = answers is removals.UNDECIDED
-            stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE} if busy else {}
-            for asked in (eviction_review(stage.get_pod("a"), grace_seconds=1, dry_run=True), review):
-                answer = await stage.removal(asked)
-                assert not answer["allowed"]
-                assert answers in answer["status"]["message"]
-            await asyncio.sleep(0.6)
-        stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
-        assert (await stage.removal(review))["allowed"]
+async def test_a_busy_moment_cuts_nothing_and_holds_nothing_for_long(stage):
+    review = eviction_review(stage.get_pod("a"), grace_seconds=1)
+    stage.cluster.slow[BUDGETS] = 30.0
+    started = time.perf_counter()
+    answer = await stage.removal(review)
+    assert time.perf_counter() - started < IN_TIME_SECONDS
+    assert not answer["allowed"]
+    assert answer["status"]["message"] == removals.UNDECIDED
+    assert len(await faults(stage)) == 1
+    assert (await stage.removal(review))["allowed"]  # which took longer than the half second
+
+
+async def test_each_busy_moment_is_one_of_its_own_and_a_dry_run_is_none(stage):
+    review = eviction_review(stage.get_pod("a"), grace_seconds=1)
+    for answers in (removals.UNDECIDED, "5 streams in flight", removals.UNDECIDED):
+        busy = answers is removals.UNDECIDED
+        stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE} if busy else {}
+        for asked in (eviction_review(stage.get_pod("a"), grace_seconds=1, dry_run=True), review):
+            answer = await stage.removal(asked)
+            assert not answer["allowed"]
+            assert answers in answer["status"]["message"]
+        await asyncio.sleep(0.6)
+    stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
+    assert (await stage.removal(review))["allowed"]
+
+
+async def test_a_busy_moment_long_ago_is_forgotten_whoever_decided_meanwhile(stage, monkeypatch):
+    monkeypatch.setattr(removals, "FORGOTTEN_SECONDS", 1.0)
+    review = eviction_review(stage.get_pod("a"), grace_seconds=1)
+    stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
+    for allowed, pause in ((False, 0.6), (True, 1.1), (False, 0)):
+        assert (await stage.removal(review))["allowed"] is allowed
+        await asyncio.sleep(pause)
 
 
 @pytest.mark.parametrize(

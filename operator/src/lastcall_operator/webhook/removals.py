@@ -37,6 +37,9 @@ DECISION_SECONDS = 1.8
 #: Seconds for which removals of a pod are refused that could not be decided in time: an eviction that was allowed in a
 #: busy moment has cut streams, and every caller asks again (`kubectl drain` after 5 s). Nobody waits longer for us.
 UNDECIDED_SECONDS = 30.0
+#: Seconds after which the next such moment is one of its own. A controller that is refused comes again after at most
+#: 1000 (client-go's longest back-off): all that time it is the same, or it would be refused for as long as it lasts.
+FORGOTTEN_SECONDS = 1200.0
 UNDECIDED = "it could not be decided in time"
 #: Seconds for which a removal waits for others of its workload before its controller is asked to come again.
 QUEUE_SECONDS = 1.0
@@ -75,7 +78,8 @@ class Removals:
         self._metrics, self._clock = metrics, clock
         self._locks: OrderedDict[Workload, asyncio.Lock] = OrderedDict()
         self._written_last: dict[Workload, tuple[Governed, float]] = {}
-        self._undecided: OrderedDict[str, float] = OrderedDict()
+        #: By the pod's UID, when its removal could not be decided for the first time in a row, and for the last.
+        self._undecided: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._under_way: set[asyncio.Task[None]] = set()
 
     async def answer(self, body: Any) -> dict[str, Any]:
@@ -158,9 +162,11 @@ class Removals:
     def _waits(self, uid: str, *, dry_run: bool) -> bool:
         """Whether a pod stays although nothing could be decided: not for longer than `UNDECIDED_SECONDS`."""
         now = asyncio.get_running_loop().time()
-        since = self._undecided.get(uid, now)
+        since, last = self._undecided.get(uid, (now, now))
+        if now - last > FORGOTTEN_SECONDS:
+            since = now
         if not dry_run:
-            self._undecided[uid] = since
+            self._undecided[uid] = (since, now)
             if len(self._undecided) > _REMEMBERED:
                 self._undecided.popitem(last=False)
         return now - since < UNDECIDED_SECONDS
