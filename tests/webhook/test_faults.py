@@ -86,12 +86,25 @@ async def test_each_busy_moment_is_one_of_its_own_and_a_dry_run_is_none(stage):
 
 
 async def test_a_busy_moment_long_ago_is_forgotten_whoever_decided_meanwhile(stage, monkeypatch):
-    monkeypatch.setattr(removals, "FORGOTTEN_SECONDS", 1.0)
     review = eviction_review(stage.get_pod("a"), grace_seconds=1)
     stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
-    for allowed, pause in ((False, 0.6), (True, 1.1), (False, 0)):
+    for allowed in (False, True):
         assert (await stage.removal(review))["allowed"] is allowed
-        await asyncio.sleep(pause)
+        await asyncio.sleep(0.6)
+    monkeypatch.setattr(removals, "FORGOTTEN_SECONDS", 0.5)
+    assert not (await stage.removal(review))["allowed"]
+
+
+async def test_with_more_undecided_pods_than_are_remembered_whoever_asks_again_is_not_forgotten(stage, monkeypatch):
+    monkeypatch.setattr(removals, "_REMEMBERED", 2)
+    stage.workload(a=5, b=5, c=5)
+    stage.cluster.refused = {BUDGETS: HTTPStatus.SERVICE_UNAVAILABLE}
+    reviews = {name: eviction_review(stage.get_pod(name), grace_seconds=1) for name in "abc"}
+    answers = [await stage.removal(reviews[name]) for name in "abac"]
+    assert answers[0]["status"]["message"] == removals.UNDECIDED
+    await asyncio.sleep(0.6)
+    assert (await stage.removal(reviews["a"]))["allowed"]
+    assert not (await stage.removal(reviews["b"]))["allowed"]
 
 
 @pytest.mark.parametrize(

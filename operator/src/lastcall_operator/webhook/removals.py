@@ -167,6 +167,7 @@ class Removals:
             since = now
         if not dry_run:
             self._undecided[uid] = (since, now)
+            self._undecided.move_to_end(uid)
             if len(self._undecided) > _REMEMBERED:
                 self._undecided.popitem(last=False)
         return now - since < UNDECIDED_SECONDS
